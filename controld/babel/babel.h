@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Routing: the Babel-derived protocol of wire-200 chapter 4. A pure core: bytes, events and time in, bytes and events out;
+ * it opens nothing, knows no clock and no socket. Hello and IHU do not come here: liveness and round trips are events.
+ *
+ * Invariants: the feasibility distance of a source never rises at an equal seqno; it is recorded before an Update leaves;
+ * a route is usable only if its metric is finite, it is selected and its link is up; selection always looks at the fresh
+ * state. At most one route per prefix is selected.
+ *
+ * Differences from RFC 8966: (kept up to date here, each with its reason) */
+#ifndef CONTROLD_BABEL_BABEL_H
+#define CONTROLD_BABEL_BABEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "shared/base/buf.h"
+#include "shared/base/ip.h"
+#include "shared/base/mono.h"
+#include "shared/base/network.h"
+#include "shared/wire.h"
+
+struct babel;
+
+struct babel_fd {
+	uint16_t seqno, metric; /* metric WIRE_INFINITE: none */
+};
+
+/* A route as others see it; borrowed during a call. */
+struct babel_route {
+	struct prefix prefix;
+	struct router_id router_id;
+	uint32_t link;    /* id of the next hop's link */
+	uint16_t seqno;
+	uint16_t metric;  /* as received, without the link's cost; WIRE_INFINITE: retracted */
+	uint16_t cost;    /* metric plus link cost */
+	bool selected, held;
+	struct babel_fd fd; /* feasibility distance of its source */
+};
+
+struct babel_source {
+	struct prefix prefix;
+	struct router_id router_id;
+	struct babel_fd fd;
+};
+
+enum babel_count { /* things that are counted, never logged per packet */
+	BABEL_TLV_MALFORMED,     /* does not parse */
+	BABEL_TLV_UNKNOWN,       /* unknown type */
+	BABEL_UPDATE_IGNORED,    /* filters of wire-200 4.5 step 1 */
+	BABEL_UPDATE_UNFEASIBLE,
+	BABEL_UPDATE_FULL,       /* a table is full */
+	BABEL_UPDATE_SECOND_KEY, /* another key's live route owns the /64 */
+	BABEL_REQUEST_IGNORED,   /* AE, hop count, repeated */
+	BABEL_UPDATES_SENT,
+	BABEL_REQUESTS_SENT,
+	BABEL_COUNTS
+};
+
+struct babel_config {
+	const struct network *network;
+	struct router_id self; /* its key is ours */
+	struct prefix own;     /* announced with metric 0 */
+	uint16_t seqno;        /* 0 on a cold start */
+};
+
+struct babel_ops {
+	/* Send one TLV (type, length, value), to one link. bytes are borrowed. */
+	void (*send)(void *ctx, uint32_t link, const uint8_t *tlv, size_t len);
+	/* The selected, finite route of a prefix appeared or changed; NULL: there is none any more. */
+	void (*selected)(void *ctx, const struct prefix *p, const struct babel_route *route);
+	/* An acceptable Update named the key of a /64, not seen before or different from the last one named. */
+	void (*key)(void *ctx, const struct prefix *net64, const uint8_t public_key[32]);
+	/* An Update for our own prefix, with our key, and a router id not ours nor one of ours before: the key runs elsewhere. */
+	void (*key_elsewhere)(void *ctx, uint32_t link, const struct router_id *other);
+	/* Our own seqno rose. */
+	void (*seqno)(void *ctx, uint16_t seqno);
+	void (*random)(void *ctx, void *out, size_t len);
+};
+
+struct babel *babel_new(const struct babel_config *config, const struct babel_ops *ops, void *ctx, struct mono now);
+/* free(NULL) is fine. Nothing is sent. */
+void babel_free(struct babel *b);
+
+/* A link came up. smoothed is its link cost without the addition, or UINT32_MAX: the network's initial one. Own prefix and known
+ * routes are sent to it at once, in slices by babel_tick(). False if the table of links is full. */
+bool babel_link_up(struct babel *b, uint32_t link, uint32_t smoothed, struct mono now);
+/* A link died: its routes are retracted, and those selected replaced, at once. Unknown links are ignored. */
+void babel_link_down(struct babel *b, uint32_t link, struct mono now);
+/* One measured round trip in microseconds. */
+void babel_link_rtt(struct babel *b, uint32_t link, uint32_t rtt_us, struct mono now);
+/* Smoothed cost, to be handed to the next controld; UINT32_MAX for an unknown link. */
+uint32_t babel_link_smoothed(const struct babel *b, uint32_t link);
+
+/* The TLVs of one control packet, from a link that is up: parsed all, then handled all. Hello and IHU are skipped. */
+void babel_tlvs(struct babel *b, uint32_t link, const uint8_t *bytes, size_t len, struct mono now);
+
+/* Does what is due; returns when it wants to be called next. Call it after every other call too (it is cheap). */
+struct mono babel_tick(struct babel *b, struct mono now);
+
+/* A route found in a running fastpath: announced unchanged until an Update confirms it or held_ms pass (LIMIT_HELD_MS), then
+ * swept. Its link must be up already. */
+void babel_hold(struct babel *b, const struct babel_route *route, struct mono now);
+
+/* A usable route to ip by longest match into out; false if there is none. */
+bool babel_find(const struct babel *b, const struct ip6 *ip, struct babel_route *out);
+
+/* Iterate: fn must not change b. Routes in the order of prefixes, the selected one first. */
+void babel_each_route(const struct babel *b, void (*fn)(void *ctx, const struct babel_route *r), void *ctx);
+void babel_each_source(const struct babel *b, void (*fn)(void *ctx, const struct babel_source *s), void *ctx);
+uint64_t babel_count(const struct babel *b, enum babel_count what);
+/* Cost of a link, addition included; WIRE_INFINITE for an unknown one. */
+uint16_t babel_link_cost(const struct babel *b, uint32_t link);
+
+#endif

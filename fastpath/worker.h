@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: one thread with its own epoll, TUN queue, links, buffers and counters. Everything packets do happens here, in runs; it
+ * waits for nobody. It talks to the control thread by two rings of records of ctl.h (mail.h), one each way:
+ *   to the worker    ADOPT (tail: int fd), LINK_CLOSE, TLV, NO_KEY (look the /64 up again: a key was published or
+ *                    will not come), CONFIG (MTU, log level), STOP
+ *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY: passed on as they are */
+#ifndef FASTPATH_WORKER_H
+#define FASTPATH_WORKER_H
+
+#include <pthread.h>
+#include "fastpath/epoch.h"
+#include "fastpath/key.h"
+#include "fastpath/mail.h"
+#include "fastpath/pool.h"
+#include "fastpath/table.h"
+#include "shared/base/network.h"
+#include "shared/ctl.h"
+#include "shared/lanes.h"
+
+/* Per link slot, written by the worker that owns the link (relaxed), read by the control thread for LINK_INFO. */
+struct link_counters {
+	uint64_t rx_bytes, tx_bytes;
+};
+
+struct worker;
+
+/* What all workers of a fastpath share; made by the control thread, outlives them. */
+struct fastpath {
+	const struct network *network;
+	struct ctl_config config;
+	struct ip6 own_address;
+	uint64_t own_net64;
+	struct epoch epoch;
+	struct table *table;
+	struct keys *keys;
+	struct lanes *lanes;
+	unsigned worker_count;
+	struct worker *workers[LIMIT_WORKERS];
+	struct link_counters *links; /* [LIMIT_LINK_SLOTS] */
+};
+
+/* tun_fd: this worker's queue, or -1; becomes the worker's. NULL with errno on failure. All workers are made before one starts. */
+struct worker *worker_new(struct fastpath *f, unsigned index, int tun_fd);
+/* Starts its thread. 0 or -errno. */
+MUST_CHECK int worker_start(struct worker *w);
+/* Mailboxes: the control thread writes `in` and then calls mail_kick(in); reads `out` when its eventfd is readable. */
+struct mail *worker_in(struct worker *w);
+struct mail *worker_out(struct worker *w);
+/* After STOP was mailed: waits for the thread, closes its links and TUN queue, frees. */
+void worker_join_free(struct worker *w);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
+/* Records between controld and fastpath: SOCK_SEQPACKET, one machine, host byte order, both programs of one build or
+ * replaced by each other. A datagram holds whole records, at most 64 KiB; unknown types are skipped; a record shorter than
+ * its struct is refused and counted, surplus bytes are ignored.
+ *
+ *   record    u16 type, u16 length of the body, body (padded to 8 bytes, the padding not counted in length)
+ *
+ * A conversation: controld connects and sends HELLO. fastpath answers HELLO and then what it holds: CONFIG, MEMORY, TUN...,
+ * NODE, LINK_INFO..., ROUTE... (nothing where it was just started), and READY. Then controld sends what is missing
+ * (MEMORY, CONFIG, TUN... to a fresh one), and START: workers run from there on. START carries nothing; a fastpath
+ * that is already running ignores it. Every other record may come at any time after READY.
+ *
+ * Secrets: KEY only. It never travels upwards. */
+#ifndef SHARED_CTL_H
+#define SHARED_CTL_H
+
+#include <linux/types.h>
+#include "shared/wire.h"
+
+enum {
+	CTL_VERSION = 1,
+	CTL_FD = 3, /* the listening socket, at exec of fastpath */
+	CTL_BUILD_BYTES = 32,
+	CTL_IFNAME_BYTES = 16,
+	CTL_REASON_BYTES = 120,
+	CTL_ALIGN = 8,
+};
+
+enum ctl_type {
+#define CTL(name, NAME, number, fds) CTL_##NAME = number,
+#include "shared/ctl.def"
+#undef CTL
+};
+
+struct ctl_header {
+	__u16 type, length;
+};
+
+struct ctl_hello {
+	__u32 version;
+	__u32 pid;
+	char build[CTL_BUILD_BYTES]; /* zero-terminated */
+};
+
+struct ctl_ping {
+	__u64 number;
+};
+
+struct ctl_pong {
+	__u64 number; /* of the ping */
+};
+
+enum { CTL_CONFIG_NO_TUN = 1, CTL_CONFIG_NO_OFFLOAD = 2 };
+
+struct ctl_config {
+	__u32 network;      /* 200 */
+	__u32 flags;        /* CTL_CONFIG_* */
+	__u32 workers;      /* 1..LIMIT_WORKERS; fixed by the first CONFIG */
+	__u32 tun_mtu;
+	__u32 log_level;    /* enum log_level */
+	__u32 pool_chunks;
+	__u16 port;         /* TCP listen port, for adoption only */
+	__u16 reserved[3];
+	__u8 public_key[32];
+	struct ip6 address; /* ours; its /64 is ours */
+};
+
+struct ctl_memory {
+	__u8 id[16];
+};
+
+struct ctl_tun {
+	__u32 queue; /* 0.. : of worker number queue */
+	__u32 ifindex;
+	char name[CTL_IFNAME_BYTES];
+};
+
+/* What is known of a link; controld chooses the id: never 0, rising, its slot (id % LIMIT_LINK_SLOTS) free. */
+enum { CTL_LINK_INBOUND = 1, CTL_LINK_DISCOVERED = 2, CTL_LINK_STATIC = 4 };
+
+struct ctl_adopt {
+	__u32 link;
+	__u32 flags; /* CTL_LINK_* */
+	__u8 local[28], remote[28]; /* sockaddr_in or sockaddr_in6 */
+	__u64 peer;                 /* controld's own handle of the peer entry; given back, not looked at */
+};
+
+struct ctl_link_info {
+	struct ctl_adopt adopt;
+	__u64 up_since_us;     /* CLOCK_BOOTTIME */
+	__u64 rx_bytes, tx_bytes;
+	__u32 rtt_us;          /* last sample; 0: none */
+	__u32 smoothed_cost;   /* as last told by LINK_COST; UINT32_MAX: never */
+};
+
+struct ctl_link_close {
+	__u32 link;
+	__u32 reserved;
+	char reason[CTL_REASON_BYTES]; /* for the log, zero-terminated; comes back in LINK_DOWN */
+};
+
+struct ctl_link_cost {
+	__u32 link;
+	__u32 smoothed_cost;
+};
+
+/* Identity of this run of the node: kept across restarts of controld. */
+struct ctl_node {
+	struct router_id router_id;
+	__u16 seqno;
+	__u16 reserved[3];
+};
+
+/* A selected route. The fields after link are for adoption: they make the next controld announce it unchanged. */
+struct ctl_route {
+	struct ip6 prefix;
+	__u8 prefix_len;
+	__u8 reserved;
+	__u16 metric; /* as received */
+	__u32 link;
+	__u16 seqno;
+	__u16 fd_seqno, fd_metric; /* feasibility distance; fd_metric 65535: none */
+	__u16 reserved2;
+	struct router_id router_id;
+};
+
+struct ctl_route_del {
+	struct ip6 prefix;
+	__u8 prefix_len;
+	__u8 reserved[7];
+};
+
+/* The secret shared with the owner of a /64. */
+struct ctl_key {
+	__u64 net64; /* ip6_net64() */
+	__u8 public_key[32];
+	__u8 secret[32];
+};
+
+struct ctl_no_key {
+	__u64 net64;
+};
+
+struct ctl_want_key {
+	__u64 net64;
+	__u32 own; /* 1: to seal own traffic; 0: to open */
+	__u32 reserved;
+};
+
+struct ctl_stop {
+	__u64 reserved;
+};
+
+struct ctl_start {
+	__u64 reserved;
+};
+
+struct ctl_ready {
+	__u32 running; /* 1: workers run, its tables hold; 0: just started */
+	__u32 reserved;
+};
+
+/* One or more TLVs (type, length, value) of one control packet, after the header: neither HELLO nor IHU upwards;
+ * downwards exactly one, which becomes one control packet. */
+struct ctl_tlv {
+	__u32 link;
+};
+
+enum ctl_down_reason {
+	CTL_DOWN_CLOSED,    /* end of stream */
+	CTL_DOWN_ERROR,     /* socket error: error is the errno */
+	CTL_DOWN_IHU,       /* our Hellos were not answered */
+	CTL_DOWN_HELLO,     /* no Hello came */
+	CTL_DOWN_GARBAGE,   /* undecodable: text says what it looks like */
+	CTL_DOWN_ASKED,     /* LINK_CLOSE */
+	CTL_DOWN_REFUSED,   /* table full */
+};
+
+struct ctl_link_down {
+	__u32 link;
+	__u32 reason; /* enum ctl_down_reason */
+	__s32 error;
+	__u32 reserved;
+	__u64 lived_us;
+	__u64 rx_bytes, tx_bytes;
+	char text[CTL_REASON_BYTES];
+};
+
+struct ctl_link_rtt {
+	__u32 link;
+	__u32 rtt_us;
+};
+
+/* fastpath ends by itself (SIGTERM). */
+struct ctl_leaving {
+	__u64 reserved;
+};
+
+#endif
