@@ -57,6 +57,9 @@ install: all ## install into DESTDIR/PREFIX
 	install -D -m 755 $(B)/controld $(DESTDIR)$(PREFIX)/sbin/controld
 	ln -sf controld $(DESTDIR)$(PREFIX)/sbin/mycelium
 	install -D -m 755 $(B)/fastpath $(DESTDIR)$(LIBEXECDIR)/fastpath
+	install -D -m 644 packaging/mycelium.8 $(DESTDIR)$(MANDIR)/man8/mycelium.8
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/mycelium.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/mycelium.service
 
 .PHONY: clean
 clean: ## remove everything built

@@ -1,18 +1,91 @@
 # Building and running the tests; included by the Makefile.
-CMOCKA := -lcmocka
-TEST_SUPPORT := $(wildcard tests/support/*.c)
-# Unit, property and simulation programs link cores, base and the pure parts of fastpath only.
-PURE_FASTPATH := $(filter-out fastpath/main.c,$(wildcard fastpath/*.c))
-UNIT_SRC := $(wildcard tests/unit/*.c tests/prop/*.c)
-SIM_SRC  := $(wildcard tests/sim/*.c)
-UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
+# Three archives: what is pure or belongs to fastpath, what belongs to controld, and the helpers of the tests.
+TEST_SUPPORT  := $(wildcard tests/support/*.c)
+LIB_FASTPATH  := $(filter-out fastpath/main.c,$(wildcard fastpath/*.c))
+LIB_CONTROLD  := $(filter-out controld/main.c,$(CONTROLD_SRC))
+UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
+SIM_SRC       := $(wildcard tests/sim/*.c)
+FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c,$(wildcard tests/bench/*.c))
+THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_control.c)
+TEST_LIB      := -lcmocka -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
+# Programs that need the adapters link controld's archive; the others must not.
+WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_rundir fuzz_discover fuzz_rtnl
 
-$(B)/libtest.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(PURE_FASTPATH) $(TEST_SUPPORT) controld/options.c)
+$(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
-$(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/libtest.a
+$(B)/libcontrold.a: $(call obj,$(LIB_CONTROLD))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(B)/libsupport.a: $(call obj,$(TEST_SUPPORT))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+archives = $(B)/libsupport.a $(if $(filter $(WITH_CONTROLD),$(notdir $(1))),$(B)/libcontrold.a,$(B)/libpure.a)
+
+TEST_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC) $(BENCH_SRC))
+.SECONDEXPANSION:
+$(TEST_BIN): $(B)/%: $(B)/%.o $$(call archives,$$*)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(CMOCKA) -lcjson $(FASTPATH_LIB) -lm
-$(B)/tests/sim/sim: $(call obj,$(SIM_SRC)) $(B)/libtest.a
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(TEST_LIB)
+$(B)/tests/sim/sim: $(call obj,$(SIM_SRC)) $(B)/libpure.a
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ -lsodium -lm
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(FASTPATH_LIB) -lm
+.PHONY: tests-bin threads-bin
+tests-bin: $(TEST_BIN) $(B)/tests/sim/sim
+threads-bin: $(patsubst %.c,$(B)/%,$(THREADS_SRC))
+
+# Fuzzing: libFuzzer and sanitizers in a tree of their own, by clang.
+FB := build/fuzz
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(FB)/%,$(FUZZ_SRC))
+FUZZ_SECONDS ?= 5
+fobj = $(patsubst %.c,$(FB)/%.o,$(1))
+$(FB)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)clang-14 -std=gnu17 -D_GNU_SOURCE -iquote . -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+		-DVERSION='"$(VERSION)"' -DBUILD='"fuzz"' -DLIBEXECDIR='"$(LIBEXECDIR)"' -DFUZZING -MMD -MP -c -o $@ $<
+$(FB)/libpure.a: $(call fobj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c) $(TEST_SUPPORT))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(FB)/libcontrold.a: $(call fobj,$(LIB_CONTROLD) $(TEST_SUPPORT))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+$(FUZZ_BIN): $(FB)/%: $(FB)/tests/fuzz/%.o $$(if $$(filter $(WITH_CONTROLD),$$*),$(FB)/libcontrold.a,$(FB)/libpure.a)
+	@echo "  FUZZ  $@"
+	$(Q)clang-14 -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
+.PHONY: fuzz-bin fuzz-short fuzz
+fuzz-bin: $(FUZZ_BIN)
+fuzz-short: fuzz-bin
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh
+fuzz: fuzz-bin ## fuzz each target for FUZZ_SECONDS (default 60)
+	$(Q)FUZZ_SECONDS=$(or $(filter-out 5,$(FUZZ_SECONDS)),60) tests/fuzz/run.sh
+
+.PHONY: lint fmt $(addprefix lint-,layers functions headers format tidy shell tables)
+lint: $(addprefix lint-,layers functions headers format tidy shell tables) ## layers, sizes, headers, format, clang-tidy, shellcheck
+OUR_C = $(shell git ls-files -co --exclude-standard '*.c' '*.h' | grep -v -e '^tests/bench/ref.c' -e '^tests/bench/load.c')
+lint-layers lint-functions lint-headers lint-tables: lint-%:
+	$(Q)tests/lint/$*.sh
+lint-format:
+	$(Q)clang-format-14 --dry-run -Werror $(OUR_C)
+lint-tidy: $(B)/build.h
+	$(Q)printf '%s\n' $(CONTROLD_SRC) $(FASTPATH_SRC) | sort -u | xargs -P 2 -n 4 clang-tidy-14 --quiet -- -std=gnu17 -D_GNU_SOURCE -iquote . \
+		-include $(B)/build.h -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' 2>/dev/null
+lint-shell:
+	$(Q)shellcheck -x $$(git ls-files -co --exclude-standard '*.sh' 'tests/run' '.ci/run')
+fmt: ## format all C files
+	$(Q)clang-format-14 -i $(OUR_C)
+
+.PHONY: test demo soak bench deps-test deps-demo
+deps-test deps-demo: deps-%:
+	$(Q)packaging/deps.sh $*
+test: deps-test ## everything that must hold (root; installs what it needs with apt)
+	$(Q)tests/run
+demo: deps-demo ## three nodes in network namespaces, shown at work (root; installs what it needs with apt)
+	$(Q)$(MAKE) -s all
+	$(Q)tests/demo.sh
+soak: deps-test ## the long forms: hours of fuzzing, simulation, restarts
+	$(Q)$(MAKE) -s all tests-bin fuzz-bin
+	$(Q)tests/soak.sh
+bench: deps-test ## one JSON line per figure, median of three runs, beside the yardstick in the same run
+	$(Q)$(MAKE) -s all tests-bin
+	$(Q)tests/bench/bench.sh

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Each process killed and started again under traffic.
+#
+#   a ------ b ------ c        b is killed; probes run from a to c and back
+. "$(dirname "$0")/lib.sh"
+
+tool load
+host a b c
+wire a b
+wire b c
+node b
+node a --peers 10.1.0.2:9651
+node c --peers 10.2.0.1:9651
+wait_for 10 "keys" test -s "$WORK/a/key" -a -s "$WORK/b/key" -a -s "$WORK/c/key"
+C=$(addr c)
+wait_for 10 "a pings c" pings a "$C"
+background c echo "$TOOLS/load" echo 7000 60
+answered() { "$PYTHON" -c "import json,sys; r=json.load(open('$WORK/probe.out')); print(r['sent']-r['answered'])"; }
+links() { on b ss -tnH state established '( sport = :9651 )' | awk '{ print $4, $5 }' | sort; }
+
+# controld of a, b, c: nothing may be lost, every TCP connection stays.
+for h in b a c; do
+	before=$(links)
+	background a probe "$TOOLS/load" probe "$C" 7000 1000 4
+	wait_for 5 "probes run" sh -c "nsenter --net=/run/netns/$(ns a) ss -6unp | grep -q load"
+	fast=$(fastpath_of $h)
+	kill -KILL "$(pid_of $h)"
+	wait "$(pid_of $h)" 2>/dev/null
+	case $h in
+	b) node b ;;
+	a) node a --peers 10.1.0.2:9651 ;;
+	c) node c --peers 10.2.0.1:9651 ;;
+	esac
+	wait_for 5 "adoption by $h" logged $h "adopted"
+	wait "$(cat "$WORK/probe.pid")"
+	check "controld of $h killed and started: nothing lost" equal "$(answered)" 0
+	check "controld of $h killed and started: the same TCP connections" equal "$(links)" "$before"
+	check "controld of $h killed and started: the same fastpath" equal "$(fastpath_of $h)" "$fast"
+done
+check "routes stayed through the restarts" pings a "$C"
+
+# Held routes are confirmed, not swept.
+swept() { logged b "swept"; }
+check "nothing was swept" sh -c "! grep -q 'held routes swept' $WORK/b/log"
+
+# fastpath of b.
+fast=$(fastpath_of b)
+kill -KILL "$fast"
+new_fast() { local f; f=$(fastpath_of b); [ -n "$f" ] && [ "$f" != "$fast" ]; }
+wait_for 5 "new fastpath" new_fast
+wait_for 10 "a pings c again" pings a "$C"
+ok "fastpath of b killed: it comes back and forwards"
+check "controld of b says so" logged b "fastpath.*\(died\|gone\|lost\)"
+
+# SIGTERM to fastpath alone.
+fast=$(fastpath_of b)
+kill -TERM "$fast"
+wait_for 5 "new fastpath" new_fast
+wait_for 10 "a pings c again" pings a "$C"
+ok "fastpath of b terminated: it comes back and forwards"
+
+# A second instance with the same key.
+second() {
+	on b "$BIN/controld" -k "$WORK/b/key" --run-dir "$WORK/b/run" --no-tun >"$WORK/second" 2>&1 </dev/null
+	[ $? = 1 ] && grep -q "$(pid_of b)" "$WORK/second"
+}
+check "a second daemon with the same key ends, naming the first" second
+
+# Both at once.
+kill -KILL "$(pid_of b)" "$(fastpath_of b)"
+wait "$(pid_of b)" 2>/dev/null
+node b
+wait_for 10 "a pings c again" pings a "$C"
+ok "both processes of b killed: a new start works"
+finish

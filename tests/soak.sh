@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The long forms. HOURS (default 1) is shared between fuzzing, simulation and restarts under traffic.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+seconds=$((${HOURS:-1} * 3600))
+targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
+bad=0
+echo "== fuzzing, $((seconds / 3)) s"
+FUZZ_SECONDS=$((seconds * 2 / 3 / targets)) tests/fuzz/run.sh || bad=1
+echo "== simulation, $((seconds / 3)) s"
+build/release/tests/sim/sim --soak $((seconds / 3)) || bad=1
+echo "== network scenarios, $((seconds / 3)) s"
+end=$((SECONDS + seconds / 3))
+rounds=0
+while [ $SECONDS -lt $end ]; do
+	for t in restart diamond line pair; do
+		tests/net/$t.sh >/tmp/mycelium-soak.$$ 2>&1 || { bad=1; echo "round $rounds: $t failed"; grep -A5 '^not ok' /tmp/mycelium-soak.$$; }
+	done
+	rounds=$((rounds + 1))
+done
+rm -f /tmp/mycelium-soak.$$
+echo "$rounds rounds of the network scenarios"
+exit $bad
