@@ -26,7 +26,7 @@ CORE_SRC     := $(wildcard controld/babel/*.c) $(wildcard controld/node*.c)
 CONTROLD_SRC := $(BASE_SRC) $(CORE_SRC) $(filter-out $(CORE_SRC),$(wildcard controld/*.c)) \
                 $(wildcard controld/links/*.c controld/kernel/*.c controld/cli/*.c)
 FASTPATH_SRC := $(BASE_SRC) $(wildcard fastpath/*.c)
-obj           = $(patsubst %.c,$(B)/%.o,$(1))
+obj           = $(patsubst %.c,$(B)/obj/%.o,$(1))
 CONTROLD_LIB := -luv -lmnl -lcap-ng -lsodium
 FASTPATH_LIB := -lIPSec_MB -lseccomp -lcap-ng -lsodium
 
@@ -40,7 +40,7 @@ $(B)/fastpath: $(call obj,$(FASTPATH_SRC))
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(FASTPATH_LIB)
 
-$(B)/%.o: %.c | $(B)/build.h
+$(B)/obj/%.o: %.c | $(B)/build.h
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALLCFLAGS) -include $(B)/build.h -c -o $@ $<

@@ -36,7 +36,9 @@ struct loop_signal *loop_signal_new(struct loop *l, int signal, void (*fn)(void 
 void loop_signal_free(struct loop_signal *s);
 
 /* Runs work in a background thread, then done on the loop (also after loop_work_cancel(), with cancelled true). The object is
- * freed after done. */
+ * freed after done. Where no thread can be made, done is called with cancelled true. What still runs when the loop is freed is not
+ * waited for, so that work which hangs does not hold up the end of the program: its done is called by its thread, cancelled, and may
+ * only free what is ctx's own. */
 struct loop_work *loop_work_new(struct loop *l, void (*work)(void *ctx), void (*done)(void *ctx, bool cancelled), void *ctx);
 void loop_work_cancel(struct loop_work *w);
 

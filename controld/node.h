@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node: composes the cores and is the product. Its header is what a node can do; command line, API and simulators are skins over it.
- * Pure like the cores: the world is a struct of functions, time an argument. */
+/* The node: composes the cores and is the product. Its header is what a node can do; command line, API and simulators
+ * are skins over it. Pure like the cores: the world is a struct of functions, time an argument. */
 #ifndef CONTROLD_NODE_H
 #define CONTROLD_NODE_H
 
-#include <stdio.h>
 #include "controld/babel/babel.h"
 #include "shared/base/identity.h"
 #include "shared/base/ip.h"
 #include "shared/base/mono.h"
 #include "shared/base/network.h"
 #include "shared/ctl.h"
+#include <stdio.h>
 
 struct node;
 
@@ -42,16 +42,16 @@ struct node_link {
 	uint64_t peer;
 	struct endpoint local, remote;
 	struct mono up_since;
-	bool proven;          /* it has sent something valid */
-	uint32_t rtt_us;      /* last sample, 0: none */
+	bool proven; /* it has sent something valid */
+	uint32_t rtt_us; /* last sample, 0: none */
 	uint64_t rx_bytes, tx_bytes;
 };
 
 struct node *node_new(const struct node_config *c, const struct node_ops *ops, void *ctx, struct mono now);
 void node_free(struct node *n);
 
-/* The fastpath is ready. Between its finding alive and this call come node_found_*() (adoption); on a cold start none do. Draws a
- * new router id unless one was found. */
+/* The fastpath is ready. Between its finding alive and this call come node_found_*() (adoption); on a cold start none
+ * do. Draws a new router id unless one was found. */
 void node_found_self(struct node *n, const struct ctl_node *self);
 void node_found_link(struct node *n, const struct ctl_link_info *l, struct mono now);
 void node_found_route(struct node *n, const struct ctl_route *r, struct mono now);
@@ -74,13 +74,17 @@ void node_on_socket(struct node *n, const struct ctl_adopt *a, int fd, struct mo
 /* A local address is gone: ends the links on it at once. */
 void node_on_address_lost(struct node *n, const struct ip6 *a, unsigned ifindex, const char *reason, struct mono now);
 
+/* Ends a link, for a reason of the caller. Unknown links are ignored. */
+void node_close_link(struct node *n, uint32_t link, const char *reason, struct mono now);
+
 /* Does what is due; returns when to be called next. Call after every event. */
 struct mono node_tick(struct node *n, struct mono now);
 
 /* What it knows. */
-const struct router_id *node_router_id(const struct node *n);
+const struct router_id *node_router_id(const struct node *n); /* from node_start() on */
 void node_each_link(const struct node *n, void (*fn)(void *ctx, const struct node_link *l), void *ctx);
-const struct babel *node_babel(const struct node *n); /* read only: routes, sources, counts */
+/* Read only: routes, sources, counts. NULL before node_start(). */
+const struct babel *node_babel(const struct node *n);
 /* Public key of the owner of a /64; false if it was never announced. */
 bool node_key_of(const struct node *n, uint64_t net64, struct pubkey *out);
 /* The SIGUSR1 dump (wire-200 8.6), to the byte. */

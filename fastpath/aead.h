@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AES-256-GCM behind one interface with two implementations: libipsec-mb, and libsodium where the first does not run well.
- * Chosen once at start by CPU. The only place that includes either for this purpose. */
+/* AES-256-GCM behind one interface with two implementations: libipsec-mb, and libsodium where the first does not run
+ * well. Chosen once at start by CPU. The only place that includes either for this purpose. */
 #ifndef FASTPATH_AEAD_H
 #define FASTPATH_AEAD_H
 
+#include "shared/base/secret.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "shared/base/secret.h"
 
 enum { AEAD_TAG_BYTES = 16, AEAD_NONCE_BYTES = 12, AEAD_ALIGN = 64 };
 
@@ -17,9 +17,9 @@ struct aead_job {
 	const uint8_t *in;
 	size_t len;
 	const uint8_t *nonce; /* 12 bytes */
-	const uint8_t *aad;   /* NULL where aad_len is 0 */
+	const uint8_t *aad; /* NULL where aad_len is 0 */
 	size_t aad_len;
-	uint8_t *tag;         /* 16 bytes */
+	uint8_t *tag; /* 16 bytes */
 };
 
 struct aead {

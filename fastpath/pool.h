@@ -13,7 +13,7 @@ struct chunk {
 	uint32_t start, end; /* bytes in use: data[start..end) */
 	uint32_t mark;       /* the owner's own use */
 	uint16_t worker;     /* whose pool it belongs to */
-	uint8_t data[];
+	uint8_t data[] __attribute__((aligned(8)));
 };
 enum { CHUNK_DATA_BYTES = LIMIT_CHUNK_BYTES - sizeof(struct chunk) };
 

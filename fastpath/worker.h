@@ -46,7 +46,7 @@ MUST_CHECK int worker_start(struct worker *w);
 /* Mailboxes: the control thread writes `in` and then calls mail_kick(in); reads `out` when its eventfd is readable. */
 struct mail *worker_in(struct worker *w);
 struct mail *worker_out(struct worker *w);
-/* After STOP was mailed: waits for the thread, closes its links and TUN queue, frees. */
+/* After STOP was mailed to all workers: waits for all threads, closes the links and the TUN queue of this one, frees it. */
 void worker_join_free(struct worker *w);
 
 #endif

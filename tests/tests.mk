@@ -25,10 +25,12 @@ archives = $(B)/libsupport.a $(if $(filter $(WITH_CONTROLD),$(notdir $(1))),$(B)
 
 TEST_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC) $(BENCH_SRC))
 .SECONDEXPANSION:
-$(TEST_BIN): $(B)/%: $(B)/%.o $$(call archives,$$*)
+$(TEST_BIN): $(B)/%: $(B)/obj/%.o $$(call archives,$$*)
+	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(TEST_LIB)
 $(B)/tests/sim/sim: $(call obj,$(SIM_SRC)) $(B)/libpure.a
+	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(FASTPATH_LIB) -lm
 .PHONY: tests-bin threads-bin

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routing: the Babel-derived protocol of wire-200 chapter 4. A pure core: bytes, events and time in, bytes and events out;
- * it opens nothing, knows no clock and no socket. Hello and IHU do not come here: liveness and round trips are events.
+/* Routing: the Babel-derived protocol of wire-200 chapter 4. A pure core: bytes, events and time in, bytes and events
+ * out; it opens nothing, knows no clock and no socket. Hello and IHU do not come here: liveness and round trips are
+ * events.
  *
- * Invariants: the feasibility distance of a source never rises at an equal seqno; it is recorded before an Update leaves;
- * a route is usable only if its metric is finite, it is selected and its link is up; selection always looks at the fresh
- * state. At most one route per prefix is selected.
+ * Invariants: the feasibility distance of a source never rises at an equal seqno; it is recorded before an Update
+ * leaves; a route is usable only if its metric is finite, it is selected and its link is up; selection always looks at
+ * the fresh state. At most one route per prefix is selected.
  *
  * Differences from RFC 8966: (kept up to date here, each with its reason) */
 #ifndef CONTROLD_BABEL_BABEL_H
 #define CONTROLD_BABEL_BABEL_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "shared/base/buf.h"
 #include "shared/base/ip.h"
 #include "shared/base/mono.h"
 #include "shared/base/network.h"
 #include "shared/wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct babel;
 
@@ -29,10 +30,10 @@ struct babel_fd {
 struct babel_route {
 	struct prefix prefix;
 	struct router_id router_id;
-	uint32_t link;    /* id of the next hop's link */
+	uint32_t link; /* id of the next hop's link */
 	uint16_t seqno;
-	uint16_t metric;  /* as received, without the link's cost; WIRE_INFINITE: retracted */
-	uint16_t cost;    /* metric plus link cost */
+	uint16_t metric; /* as received, without the link's cost; WIRE_INFINITE: retracted */
+	uint16_t cost; /* metric plus link cost */
 	bool selected, held;
 	struct babel_fd fd; /* feasibility distance of its source */
 };
@@ -44,23 +45,23 @@ struct babel_source {
 };
 
 enum babel_count { /* things that are counted, never logged per packet */
-	BABEL_TLV_MALFORMED,     /* does not parse */
-	BABEL_TLV_UNKNOWN,       /* unknown type */
-	BABEL_UPDATE_IGNORED,    /* filters of wire-200 4.5 step 1 */
-	BABEL_UPDATE_UNFEASIBLE,
-	BABEL_UPDATE_FULL,       /* a table is full */
-	BABEL_UPDATE_SECOND_KEY, /* another key's live route owns the /64 */
-	BABEL_REQUEST_IGNORED,   /* AE, hop count, repeated */
-	BABEL_UPDATES_SENT,
-	BABEL_REQUESTS_SENT,
-	BABEL_COUNTS
+		   BABEL_TLV_MALFORMED, /* does not parse */
+		   BABEL_TLV_UNKNOWN, /* unknown type */
+		   BABEL_UPDATE_IGNORED, /* filters of wire-200 4.5 step 1 */
+		   BABEL_UPDATE_UNFEASIBLE,
+		   BABEL_UPDATE_FULL, /* a table is full */
+		   BABEL_UPDATE_SECOND_KEY, /* another key's live route owns the /64 */
+		   BABEL_REQUEST_IGNORED, /* AE, hop count, repeated */
+		   BABEL_UPDATES_SENT,
+		   BABEL_REQUESTS_SENT,
+		   BABEL_COUNTS
 };
 
 struct babel_config {
 	const struct network *network;
 	struct router_id self; /* its key is ours */
-	struct prefix own;     /* announced with metric 0 */
-	uint16_t seqno;        /* 0 on a cold start */
+	struct prefix own; /* announced with metric 0 */
+	uint16_t seqno; /* 0 on a cold start */
 };
 
 struct babel_ops {
@@ -70,7 +71,8 @@ struct babel_ops {
 	void (*selected)(void *ctx, const struct prefix *p, const struct babel_route *route);
 	/* An acceptable Update named the key of a /64, not seen before or different from the last one named. */
 	void (*key)(void *ctx, const struct prefix *net64, const uint8_t public_key[32]);
-	/* An Update for our own prefix, with our key, and a router id not ours nor one of ours before: the key runs elsewhere. */
+	/* An Update for our own prefix, with our key, and a router id not ours nor one of ours before: the key runs
+	 * elsewhere. */
 	void (*key_elsewhere)(void *ctx, uint32_t link, const struct router_id *other);
 	/* Our own seqno rose. */
 	void (*seqno)(void *ctx, uint16_t seqno);
@@ -81,8 +83,8 @@ struct babel *babel_new(const struct babel_config *config, const struct babel_op
 /* free(NULL) is fine. Nothing is sent. */
 void babel_free(struct babel *b);
 
-/* A link came up. smoothed is its link cost without the addition, or UINT32_MAX: the network's initial one. Own prefix and known
- * routes are sent to it at once, in slices by babel_tick(). False if the table of links is full. */
+/* A link came up. smoothed is its link cost without the addition, or UINT32_MAX: the network's initial one. Own prefix
+ * and known routes are sent to it at once, in slices by babel_tick(). False if the table of links is full. */
 bool babel_link_up(struct babel *b, uint32_t link, uint32_t smoothed, struct mono now);
 /* A link died: its routes are retracted, and those selected replaced, at once. Unknown links are ignored. */
 void babel_link_down(struct babel *b, uint32_t link, struct mono now);
@@ -97,8 +99,8 @@ void babel_tlvs(struct babel *b, uint32_t link, const uint8_t *bytes, size_t len
 /* Does what is due; returns when it wants to be called next. Call it after every other call too (it is cheap). */
 struct mono babel_tick(struct babel *b, struct mono now);
 
-/* A route found in a running fastpath: announced unchanged until an Update confirms it or held_ms pass (LIMIT_HELD_MS), then
- * swept. Its link must be up already. */
+/* A route found in a running fastpath: announced unchanged until an Update confirms it or held_ms pass (LIMIT_HELD_MS),
+ * then swept. Its link must be up already. */
 void babel_hold(struct babel *b, const struct babel_route *route, struct mono now);
 
 /* A usable route to ip by longest match into out; false if there is none. */

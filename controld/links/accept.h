@@ -9,7 +9,8 @@
 struct acceptor;
 
 struct acceptor_ops {
-	/* May one from there be taken (caps)? false: it is closed, counted, and a limited line says *why (a sentence). */
+	/* May one from there be taken (caps)? false: it is closed, counted, and a limited line says *why (a sentence).
+	 */
 	bool (*may)(void *ctx, const struct endpoint *remote, const char **why);
 	void (*accepted)(void *ctx, const struct links_socket *s);
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Link-local discovery (wire-200 2.8): beacons to ff02::cafe on every multicast interface that is up, and what is heard there. One
- * socket per interface, bound to [ff02::cafe%if]:port, never to [::] (the unicast port belongs to data). */
+/* Link-local discovery (wire-200 2.8): beacons to ff02::cafe on every multicast interface that is up, and what is heard
+ * there. One socket per interface, bound to [ff02::cafe%if]:port, never to [::] (the unicast port belongs to data). */
 #ifndef CONTROLD_LINKS_DISCOVER_H
 #define CONTROLD_LINKS_DISCOVER_H
 
@@ -11,7 +11,7 @@
 struct discover;
 
 struct discover_config {
-	uint16_t port;     /* of discovery */
+	uint16_t port; /* of discovery */
 	uint16_t tcp_port; /* announced */
 	struct router_id self;
 };
@@ -21,7 +21,8 @@ struct discover_ops {
 	void (*found)(void *ctx, const struct endpoint *e);
 };
 
-struct discover *discover_new(struct loop *l, const struct discover_config *c, const struct discover_ops *ops, void *ctx);
+struct discover *discover_new(struct loop *l, const struct discover_config *c, const struct discover_ops *ops,
+			      void *ctx);
 void discover_free(struct discover *d);
 /* An interface that is up, running and multicast (not the TUN, not loopback) came or is still there / went. */
 void discover_add(struct discover *d, unsigned ifindex, const char *name);

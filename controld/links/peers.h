@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints to be connected to, configured or discovered: names resolved anew for each try, dialled with back-off and jitter, redialled
- * when their link died. Knows sockets, not what travels on them. */
+/* Endpoints to be connected to, configured or discovered: names resolved anew for each try, dialled with back-off and
+ * jitter, redialled when their link died. Knows sockets, not what travels on them. */
 #ifndef CONTROLD_LINKS_PEERS_H
 #define CONTROLD_LINKS_PEERS_H
 
@@ -11,10 +11,10 @@ struct peers;
 
 /* A connected TCP socket. */
 struct links_socket {
-	int fd;                         /* becomes the callee's */
+	int fd; /* becomes the callee's */
 	struct endpoint local, remote;
-	uint32_t flags;                 /* CTL_LINK_* */
-	uint64_t peer;                  /* peers_add()'s handle; 0: inbound */
+	uint32_t flags; /* CTL_LINK_* */
+	uint64_t peer; /* peers_add()'s handle; 0: inbound */
 };
 
 struct peers_ops {
@@ -42,9 +42,10 @@ struct peer_info {
 
 struct peers *peers_new(struct loop *l, const struct peers_config *c, const struct peers_ops *ops, void *ctx);
 void peers_free(struct peers *p);
-/* text: 203.0.113.5:9651, [v6]:port, [fe80::1%eth0]:port, tcp://host:port, host:port. flags: CTL_LINK_STATIC or _DISCOVERED. The
- * handle (a keyed hash of the text, so a restarted controld finds the same one), or 0 with a sentence in *why. Adding one that is
- * there returns it. Dialling starts at once unless peers_link_up() is called for it before the loop runs. */
+/* text: 203.0.113.5:9651, [v6]:port, [fe80::1%eth0]:port, tcp://host:port, host:port. flags: CTL_LINK_STATIC or
+ * _DISCOVERED. The handle (a keyed hash of the text, so a restarted controld finds the same one), or 0 with a sentence
+ * in *why. Adding one that is there returns it. Dialling starts at once unless peers_link_up() is called for it before
+ * the loop runs. */
 uint64_t peers_add(struct peers *p, const char *text, uint32_t flags, const char **why);
 void peers_del(struct peers *p, uint64_t peer);
 /* A link of this peer lives (adopted from a running fastpath) / has died: dial again. lived: how long it was up. */

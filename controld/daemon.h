@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: options become adapters, adapters and node are tied together on one loop; taken down in reverse. */
+#ifndef CONTROLD_DAEMON_H
+#define CONTROLD_DAEMON_H
+
+#include "controld/options.h"
+#include "shared/base/network.h"
+
+/* Runs until a signal or a failure, which it says on standard error. The exit code. */
+int daemon_run(const struct options *o, const struct network *n);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the daemon share. */
+#ifndef CONTROLD_DAEMON_PRIVATE_H
+#define CONTROLD_DAEMON_PRIVATE_H
+
+#include "controld/daemon.h"
+#include "controld/kernel/fastpaths.h"
+#include "controld/kernel/rtnl.h"
+#include "controld/kernel/tun.h"
+#include "controld/links/accept.h"
+#include "controld/links/discover.h"
+#include "controld/links/peers.h"
+#include "controld/loop.h"
+#include "controld/node.h"
+#include "controld/rundir.h"
+
+enum { DAEMON_SIGNALS = 4, DAEMON_ERROR_BYTES = 512 };
+
+struct daemon {
+	const struct options *options;
+	const struct network *network;
+	struct identity identity;
+	struct rundir rundir;
+	struct loop *loop;
+	struct rtnl *rtnl;
+	struct tun tun;
+	bool has_tun;
+	struct fastpaths *fastpaths;
+	struct ctl_config wanted, found; /* of the fastpath; found: network 0 where none was */
+	struct node *node;
+	struct peers *peers;
+	struct acceptor *acceptor;
+	struct discover *discover;
+	struct loop_timer *timer; /* of the node */
+	struct loop_signal *signals[DAEMON_SIGNALS];
+	bool started; /* the node is, and all that reaches out */
+	bool stopping;
+	int exit_code;
+};
+
+/* daemon.c */
+/* Does what an event left to do. */
+void daemon_settle(struct daemon *d);
+/* Ends everything in order; loop_run() returns then. */
+void daemon_stop(struct daemon *d, int exit_code);
+/* Says the sentence and stops. */
+void daemon_fail(struct daemon *d, const char *sentence);
+
+/* daemon_ops.c */
+extern const struct node_ops daemon_node_ops;
+extern const struct peers_ops daemon_peers_ops;
+extern const struct acceptor_ops daemon_acceptor_ops;
+extern const struct discover_ops daemon_discover_ops;
+extern const struct rtnl_ops daemon_rtnl_ops;
+
+/* daemon_fastpath.c */
+extern const struct fastpaths_ops daemon_fastpaths_ops;
+/* The program: of the option, beside ours, or where it is installed. */
+void daemon_find_program(const char *given, char *out, size_t size);
+
+/* daemon_start.c */
+/* The first fastpath is ready: the node, and all that reaches out. */
+void daemon_start(struct daemon *d);
+
+/* daemon_stats.c */
+void daemon_print_stats(const struct daemon *d, FILE *out);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kinds of option values, as named in options.def: how each is read, freed and printed. For options.c only. */
+#ifndef CONTROLD_OPTIONS_VALUE_H
+#define CONTROLD_OPTIONS_VALUE_H
+
+#include "controld/options.h"
+
+enum { OPTION_WHY_BYTES = 160 };
+
+enum option_kind_number { FLAG, COMMAND, PORT, MTU, LEVEL, PATH, CONFIG, ADDRESS, IFNAME, PEERS, LISTEN };
+
+struct option_kind {
+	const char *argument; /* its name in --help; NULL: takes none */
+	/* Checks value and puts it into the field, or says why not. */
+	bool (*parse)(void *field, const char *value, char why[OPTION_WHY_BYTES]);
+	/* Prints one line for each value the field has, "key = value". */
+	void (*print)(const void *field, const char *key, int key_len, FILE *out);
+	void (*clear)(void *field);
+	bool list; /* each further value is added */
+	bool in_file; /* makes sense in a configuration file */
+};
+
+/* By enum option_kind_number. */
+extern const struct option_kind option_kinds[];
+
+/* A copy of text, owned by the caller. */
+char *options_copy(const char *text);
+
+#endif

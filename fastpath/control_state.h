@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control thread holds, shared by the control_*.c files and nobody else. Everything here belongs to that
+ * thread; workers see `fastpath` and their mailboxes only. */
+#ifndef FASTPATH_CONTROL_STATE_H
+#define FASTPATH_CONTROL_STATE_H
+
+#include "fastpath/worker.h"
+#include "shared/base/ctlsock.h"
+#include "shared/base/log.h"
+#include "shared/base/mono.h"
+#include "shared/ctl.h"
+#include "shared/limits.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+struct control_times {
+	int64_t fresh_ms; /* without a controld before START: so long */
+	int64_t grace_ms; /* and after it */
+};
+
+enum { CONTROL_KEYS_GOING = 64 };
+
+struct control_route; /* control_routes.c */
+struct control_letter; /* control_mail.c */
+
+struct control {
+	const struct control_times *times; /* borrowed */
+	int listen_fd, epoll_fd, signal_fd, timer_fd;
+	struct mono now; /* of this turn of the loop */
+	struct mono armed; /* what the timer is set to */
+	struct mono alone_until; /* MONO_NEVER while a controld is connected */
+	bool done;
+	int exit_code;
+
+	struct ctlsock *ctl; /* owned; NULL: no controld */
+	uint32_t ctl_events; /* what epoll watches it for */
+	bool greeted; /* it said HELLO and got the dump: events go up */
+	uint64_t refused; /* records, ever */
+	struct log_limit refusals;
+
+	/* Given by controld, kept for the next one. */
+	bool has_config, has_node, running;
+	struct ctl_config config;
+	struct ctl_node node;
+	struct ctl_memory memory;
+	int memory_fd; /* owned; -1: none */
+	struct ctl_tun tun[LIMIT_WORKERS];
+	int tun_fd[LIMIT_WORKERS]; /* owned, the worker has a duplicate; -1: none */
+	struct ctl_link_info *links; /* owned, [LIMIT_LINK_SLOTS]; adopt.link 0: free */
+	unsigned link_count;
+	struct control_route *routes; /* owned, hash by prefix */
+
+	struct {
+		struct control_letter *first, *last; /* owned; what the mailbox did not take, in order */
+		bool kick; /* something was put this turn */
+		bool unread; /* the turn ended before its mail was read to the end */
+	} mail[LIMIT_WORKERS];
+
+	/* Keys taken out of the table whose slots may still be held by a worker. */
+	struct {
+		uint32_t slot;
+		uint64_t mark;
+	} going[CONTROL_KEYS_GOING];
+	unsigned going_count;
+
+	struct fastpath f;
+};
+
+/* control.c */
+/* control_run() with other times. */
+int control_serve(int listen_fd, const struct control_times *times);
+/* State of a control without descriptors or workers, and its end: everything owned is freed and closed. */
+void control_init(struct control *c, int listen_fd, const struct control_times *times);
+void control_fini(struct control *c);
+/* Passes a record on, if a controld is there that got the dump. False: not sent. */
+bool control_send(struct control *c, enum ctl_type type, const void *body, size_t len);
+/* Counts a record that cannot be obeyed, and logs it at a rate. */
+void control_refuse(struct control *c, const char *why);
+/* Ends the loop after this turn. */
+void control_finish(struct control *c, int exit_code);
+/* Adds to what the loop waits for. 0 or -errno. */
+MUST_CHECK int control_watch_worker(struct control *c, unsigned worker);
+
+/* control_records.c: a record of controld (ctlsock_ops) */
+void control_records_take(void *ctx, enum ctl_type type, const void *body, size_t len, int fd);
+
+/* control_setup.c: what comes before START, START itself, and the end of the workers */
+void control_setup_config(struct control *c, const struct ctl_config *config);
+void control_setup_memory(struct control *c, const struct ctl_memory *memory, int fd);
+void control_setup_tun(struct control *c, const struct ctl_tun *tun, int fd);
+void control_setup_start(struct control *c);
+void control_setup_stop(struct control *c);
+
+/* control_dump.c: HELLO, all that is held, READY */
+void control_dump(struct control *c);
+
+/* control_routes.c */
+void control_routes_set(struct control *c, const struct ctl_route *route);
+void control_routes_del(struct control *c, const struct ctl_route_del *del);
+void control_routes_each(const struct control *c, void (*give)(void *ctx, const struct ctl_route *route), void *ctx);
+void control_routes_free(struct control *c);
+
+/* control_links.c */
+void control_links_adopt(struct control *c, const struct ctl_adopt *adopt, int fd);
+void control_links_close(struct control *c, const struct ctl_link_close *close);
+void control_links_cost(struct control *c, const struct ctl_link_cost *cost);
+void control_links_tlv(struct control *c, const struct ctl_tlv *tlv, size_t len);
+bool control_links_has(const struct control *c, uint32_t link);
+/* A record of a worker. */
+void control_links_event(struct control *c, enum ctl_type type, const void *body, size_t len);
+
+/* control_keys.c */
+void control_keys_add(struct control *c, const struct ctl_key *key);
+void control_keys_none(struct control *c, const struct ctl_no_key *none);
+/* Wipes slots that no worker holds any more. True if some still wait. */
+bool control_keys_reap(struct control *c);
+
+/* control_mail.c: to and from the workers' mailboxes */
+void control_mail_put(struct control *c, unsigned worker, enum ctl_type type, const void *body, size_t len);
+void control_mail_put_all(struct control *c, enum ctl_type type, const void *body, size_t len);
+/* Tries again what did not fit, and wakes those who got something. */
+void control_mail_flush(struct control *c);
+/* Something did not fit: nothing more may be read from controld. */
+bool control_mail_is_blocked(const struct control *c);
+void control_mail_drop(struct control *c, unsigned worker);
+/* Reads what a worker wrote. */
+void control_mail_read(struct control *c, unsigned worker);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fastpath/worker_state.h"
+
+void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame, size_t len)
+{
+	uint8_t plain[WIRE_USER_HEADER_BYTES + ICMP_OOB_MAX_BYTES];
+	const struct ip6 base = ip6_from_net64(w->own_net64);
+	const struct table_entry *entry;
+	struct encap_packet p;
+	struct key_slot *key;
+	struct wire_data dropped;
+	uint32_t link;
+	size_t size;
+
+	memcpy(&dropped, frame, sizeof(dropped));
+	entry = worker_find(w, &w->from, ip6_net64(&dropped.src));
+	link = table_link(entry, &dropped.src);
+	key = worker_key(w, entry);
+	if (!key)
+		worker_want_key(w, ip6_net64(&dropped.src), false);
+	if (!link || !key || !icmp_rate_pass(&w->oob_rate, ip6_net64(&dropped.src), w->now)) {
+		stat_inc(w->stats, STAT_icmp_suppressed);
+		return;
+	}
+	p = (struct encap_packet){.plain = plain + WIRE_USER_HEADER_BYTES,
+				  .type = WIRE_USER_ICMP,
+				  .hop_limit = 64,
+				  .src = &base,
+				  .dst = &dropped.src};
+	p.len = icmp_oob_build(e, &base, frame, len, p.plain);
+	if (w->seal_used + p.len + WIRE_OVERHEAD_BYTES > WORKER_SEAL_BUFFER_BYTES)
+		links_flush(w);
+	size = encap_seal(w->aead, &w->lane, key, &p, w->seal_buffer + w->seal_used);
+	links_send(w, link, w->seal_buffer + w->seal_used, size, 1);
+	w->seal_used += size;
+	stat_inc(w->stats, STAT_sealed);
+	stat_inc(w->stats, STAT_icmp_sent);
+}
+
+/* Opens the quote, which is a packet of ours; false: it is none. */
+static bool open_quote(struct worker *w, const struct icmp_oob *icmp, struct encap_opened *out)
+{
+	const struct table_entry *entry = table_find(w->f->table, ip6_net64(&icmp->about));
+	struct key_slot *key = worker_key(w, entry);
+
+	if (icmp->quote_len < WIRE_SEALED_MIN_BYTES || !key ||
+	    !nonce_is_ours(w->f->lanes, icmp->quote + icmp->quote_len - WIRE_NONCE_BYTES))
+		return false;
+	/* The report's own headers lie before the quote, so there is room for a frame's header. */
+	return !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES,
+			   WIRE_DATA_HEADER_BYTES + icmp->quote_len, out) &&
+	       out->type == WIRE_USER_L3;
+}
+
+void oob_receive(struct worker *w, const uint8_t *frame, const struct encap_opened *opened)
+{
+	uint8_t packet[ICMP_LOCAL_MAX_BYTES];
+	struct encap_opened original;
+	struct icmp_oob icmp;
+	struct icmp_report report;
+	struct wire_data header;
+	enum stat drop = icmp_oob_parse(opened->body, opened->len, &icmp);
+	size_t len = 0;
+
+	if (!drop && !open_quote(w, &icmp, &original))
+		drop = STAT_drop_icmp_quote;
+	if (!drop) {
+		memcpy(&header, frame, sizeof(header));
+		report = (struct icmp_report){.from = &header.src,
+					      .to = &header.dst,
+					      .hop_limit = header.hop_limit,
+					      .original = original.body,
+					      .original_len = original.len};
+		len = icmp_oob_deliver(&icmp, &report, packet);
+		drop = len ? 0 : STAT_drop_icmp_quote;
+	}
+	if (drop) {
+		stat_inc(w->stats, drop);
+		return;
+	}
+	stat_inc(w->stats, STAT_icmp_delivered);
+	host_write(w, packet, len);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fastpath/wait.h"
+
+#include <stdalign.h>
+#include <string.h>
+#include "fastpath/stats.h"
+#include "shared/wire.h"
+
+static size_t record_bytes(size_t len)
+{
+	return (sizeof(struct wait_record) + len + alignof(struct wait_record) - 1) & ~(alignof(struct wait_record) - 1);
+}
+
+_Static_assert(sizeof(struct wait_record) + WIRE_FRAME_MAX_BYTES + alignof(struct wait_record) <= CHUNK_DATA_BYTES,
+	       "every packet fits a chunk");
+_Static_assert(offsetof(struct chunk, data) % alignof(struct wait_record) == 0, "records lie aligned in a chunk");
+
+void wait_init(struct wait *w, struct pool *pool, struct lanes_stats *stats)
+{
+	*w = (struct wait){.pool = pool, .stats = stats};
+}
+
+static void list_give(struct wait *w, struct wait_list *list)
+{
+	while (list->head) {
+		struct chunk *c = list->head;
+
+		list->head = c->next;
+		pool_give(w->pool, c);
+	}
+	*list = (struct wait_list){0};
+}
+
+void wait_fini(struct wait *w)
+{
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++)
+		list_give(w, &w->room[i].list);
+}
+
+static struct wait_record *record_at(struct chunk *c)
+{
+	return (struct wait_record *)(void *)(c->data + c->start);
+}
+
+struct wait_record *wait_record_next(struct chunk *c)
+{
+	struct wait_record *r = record_at(c);
+
+	if (c->start == c->end)
+		return NULL;
+	c->start += (uint32_t)record_bytes(r->len);
+	return r;
+}
+
+static uint64_t list_count(struct wait_list *list)
+{
+	uint64_t count = 0;
+
+	for (struct chunk *c = list->head; c; c = c->next) {
+		const uint32_t start = c->start;
+
+		while (wait_record_next(c))
+			count++;
+		c->start = start;
+	}
+	return count;
+}
+
+static void list_lose(struct wait *w, struct wait_list *list, enum stat why)
+{
+	stat_add(w->stats, why, list_count(list));
+	list_give(w, list);
+}
+
+void wait_drop(struct wait *w, struct wait_list *list)
+{
+	list_lose(w, list, STAT_drop_no_key);
+}
+
+/* The oldest record goes, and its chunk with its last one. */
+static void drop_first(struct wait *w, struct wait_room *room, enum stat why)
+{
+	struct chunk *c = room->list.head;
+
+	room->list.bytes -= record_bytes(wait_record_next(c)->len);
+	stat_inc(w->stats, why);
+	if (c->start < c->end)
+		return;
+	room->list.head = c->next;
+	if (!c->next)
+		room->list.tail = NULL;
+	pool_give(w->pool, c);
+	room->used = room->list.head != NULL;
+}
+
+static int64_t room_since_us(const struct wait_room *room)
+{
+	return record_at(room->list.head)->since_us;
+}
+
+/* The room of the /64, a free one, or else the oldest that may be displaced, emptied; NULL: there is none. */
+static struct wait_room *room_for(struct wait *w, uint64_t net64, bool own)
+{
+	struct wait_room *best = NULL;
+
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		struct wait_room *room = &w->room[i];
+
+		if (room->used && room->net64 == net64)
+			return room;
+	}
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		struct wait_room *room = &w->room[i];
+
+		if (!room->used)
+			return room;
+		if (room->own && !own)
+			continue;
+		if (!best || (best->own && !room->own) ||
+		    (best->own == room->own && room_since_us(room) < room_since_us(best)))
+			best = room;
+	}
+	if (best)
+		list_lose(w, &best->list, STAT_drop_wait_full);
+	return best;
+}
+
+/* Room for a record at the end of the list. */
+static struct wait_record *list_room(struct wait *w, struct wait_list *list, size_t bytes)
+{
+	struct chunk *c = list->tail;
+	struct wait_record *r;
+
+	if (!c || CHUNK_DATA_BYTES - c->end < bytes) {
+		c = pool_take(w->pool);
+		if (!c)
+			return NULL;
+		if (list->tail)
+			list->tail->next = c;
+		else
+			list->head = c;
+		list->tail = c;
+	}
+	r = (struct wait_record *)(void *)(c->data + c->end);
+	c->end += (uint32_t)bytes;
+	list->bytes += bytes;
+	return r;
+}
+
+void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struct mono now)
+{
+	const bool own = p->kind == WAIT_SEAL;
+	const size_t bytes = record_bytes(p->len);
+	struct wait_room *room = room_for(w, net64, own);
+	struct wait_record *r;
+
+	if (!room) {
+		stat_inc(w->stats, STAT_drop_wait_full);
+		return;
+	}
+	if (!room->used)
+		*room = (struct wait_room){0};
+	room->net64 = net64;
+	while (room->list.head && room->list.bytes + bytes > LIMIT_WAIT_BYTES_PER_NET64)
+		drop_first(w, room, STAT_drop_wait_full);
+	r = list_room(w, &room->list, bytes);
+	room->used = room->list.head != NULL;
+	if (!r) {
+		stat_inc(w->stats, STAT_drop_pool_empty);
+		return;
+	}
+	room->own |= own;
+	r->since_us = now.us;
+	r->len = (uint32_t)p->len;
+	r->kind = p->kind;
+	memcpy(r->bytes, p->bytes, p->len);
+	stat_inc(w->stats, STAT_waited);
+}
+
+bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now)
+{
+	const unsigned at = (unsigned)(net64 * UINT64_C(0x9e3779b97f4a7c15) >> 56);
+
+	if (w->asked[at].net64 == net64 && w->asked[at].at.us &&
+	    mono_since_ms(now, w->asked[at].at) < LIMIT_WANT_KEY_MS)
+		return false;
+	if (mono_since_ms(now, w->asked_second) >= 1000) {
+		w->asked_second = now;
+		w->asked_count = 0;
+	}
+	if (!own && w->asked_count >= LIMIT_KEYS_PER_SECOND)
+		return false;
+	w->asked_count += !own;
+	w->asked[at].net64 = net64;
+	w->asked[at].at = now;
+	return true;
+}
+
+bool wait_take(struct wait *w, uint64_t net64, struct wait_list *out)
+{
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		struct wait_room *room = &w->room[i];
+
+		if (!room->used || room->net64 != net64)
+			continue;
+		*out = room->list;
+		*room = (struct wait_room){0};
+		return true;
+	}
+	return false;
+}
+
+void wait_expire(struct wait *w, struct mono now)
+{
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		struct wait_room *room = &w->room[i];
+
+		while (room->used && now.us - room_since_us(room) >= LIMIT_WAIT_MS * 1000)
+			drop_first(w, room, STAT_drop_no_key);
+	}
+}
+
+struct mono wait_due(const struct wait *w)
+{
+	struct mono due = MONO_NEVER;
+
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		const struct wait_room *room = &w->room[i];
+
+		if (room->used)
+			due = mono_min(due, (struct mono){.us = room_since_us(room) + LIMIT_WAIT_MS * 1000});
+	}
+	return due;
+}

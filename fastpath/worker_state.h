@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a worker holds, shared by the files of the packet path and nobody else. Everything here belongs to the worker's thread, but for
+ * the two mailboxes, the rings that others write, and `wake`. */
+#ifndef FASTPATH_WORKER_STATE_H
+#define FASTPATH_WORKER_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fastpath/encap.h"
+#include "fastpath/gso.h"
+#include "fastpath/icmp.h"
+#include "fastpath/link.h"
+#include "fastpath/ring.h"
+#include "fastpath/stats.h"
+#include "fastpath/tunq.h"
+#include "fastpath/wait.h"
+#include "fastpath/worker.h"
+
+enum {
+	/* Frames sealed in one stage. Smaller than a read: what is sealed should still be in the cache when it is sent. */
+	WORKER_SEAL_BYTES = 128 * 1024,
+	WORKER_SEAL_BUFFER_BYTES = WORKER_SEAL_BYTES + 128 * 1024,
+	/* A stage that used more of a buffer than this makes the worker look after its memory a second later. */
+	WORKER_BUSY_BYTES = 16 * 1024,
+};
+
+/* What epoll tells: these, and below them the slot of a link. */
+enum worker_tag { WORKER_TAG_TUN = LIMIT_LINK_SLOTS, WORKER_TAG_MAIL, WORKER_TAG_WAKE, WORKER_TAG_TIMER };
+
+/* The last lookup of a stage; emptied when a batch begins. */
+struct worker_memo {
+	uint64_t net64;
+	const struct table_entry *entry;
+};
+
+/* Frames on their way to another worker's links. */
+struct worker_hand {
+	struct chunk *open;   /* being filled; owned */
+	uint32_t outstanding; /* of our chunks, there now */
+};
+
+struct worker {
+	struct fastpath *f; /* borrowed */
+	const struct aead *aead;
+	struct lanes_stats *stats;
+	struct pool *pool;
+	struct mono now; /* of this turn */
+	unsigned index;
+	uint32_t mtu;
+	uint64_t own_net64;
+	struct nonce_lane lane;
+	struct worker_memo to, from;
+	uint8_t *read_buffer, *seal_buffer; /* of their sizes; address space, touched when used */
+	size_t seal_used;
+	struct link *dirty;                 /* links to be written at the end of the stage */
+	bool reap;                          /* some link failed */
+	bool mourning;                      /* some link's end could not be told yet */
+	bool stop, busy;
+	struct tunq tun;
+	struct gso_join join;
+	bool tun_paused;
+	uint32_t pressing;                  /* link that own traffic went to last; while paused it waits for it */
+	struct mono timer_at;               /* what the timer is set to */
+	struct mono trim_at;
+
+	struct link *links;                 /* [LIMIT_LINK_SLOTS], zeroed address space; those of other workers stay unused */
+	unsigned active_count;
+	uint16_t active[LIMIT_LINK_SLOTS];  /* slots in use */
+
+	struct wait wait;
+	struct icmp_rate oob_rate;
+	struct mono local_second;
+	uint32_t local_count;
+
+	struct worker_hand hand[LIMIT_WORKERS];
+	struct ring *hand_in;               /* [worker_count], from each */
+	int wake_fd;
+	bool wake_armed;                    /* atomic: others write wake_fd */
+
+	struct mail *in, *out;
+	int epoll_fd, timer_fd;
+	pthread_t thread;
+	bool started;
+};
+
+/* worker.c */
+/* Wakes the worker at that time at the latest. */
+void worker_due(struct worker *w, struct mono at);
+/* The entry of the /64, remembered in the memo. */
+static inline const struct table_entry *worker_find(const struct worker *w, struct worker_memo *memo, uint64_t net64)
+{
+	if (memo->net64 != net64) {
+		memo->entry = table_find(w->f->table, net64);
+		memo->net64 = net64;
+	}
+	return memo->entry;
+}
+/* The key of the entry, marked as used; NULL: none. */
+struct key_slot *worker_key(const struct worker *w, const struct table_entry *e);
+/* Asks control for the key of a /64, at a rate. */
+void worker_want_key(struct worker *w, uint64_t net64, bool own);
+/* Looks the /64 up again: what waits for its key goes on, or is dropped. */
+void worker_replay(struct worker *w, uint64_t net64);
+/* Memory was used, to be looked after. */
+static inline void worker_used(struct worker *w, size_t bytes)
+{
+	w->busy |= bytes > WORKER_BUSY_BYTES;
+}
+
+/* links.c: the worker's links, from adoption to the end */
+void links_adopt(struct worker *w, const struct ctl_adopt *adopt, int fd);
+void links_ask_close(struct worker *w, const struct ctl_link_close *close);
+void links_ask_tlv(struct worker *w, const uint8_t *body, size_t len);
+/* Ours and up; else NULL. */
+struct link *links_find(const struct worker *w, uint32_t id);
+/* Appends whole frames that lie one behind the other to the link's run, or gives them to its worker. They must stay where they
+ * are until links_flush(). */
+void links_send(struct worker *w, uint32_t id, uint8_t *frames, size_t bytes, uint32_t count);
+/* Writes every run. After it nothing refers to the buffers. */
+void links_flush(struct worker *w);
+/* epoll says that something happened to the link in the slot. */
+void links_event(struct worker *w, unsigned slot, uint32_t events);
+/* Hellos, and the end of the dead. Returns when to be called again. */
+struct mono links_tick(struct worker *w);
+/* Closes failed links and tells control. */
+void links_reap(struct worker *w);
+void links_fini(struct worker *w);
+/* A control packet. ihus counts the IHUs that the link has been sent in this stage. */
+void links_control(struct worker *w, struct link *l, const struct stream_packet *p, unsigned *ihus);
+
+/* forward.c: what comes in over links */
+void forward_read(struct worker *w, struct link *l);
+/* A frame for this host, hop limit already decremented. */
+void forward_local(struct worker *w, uint8_t *frame, size_t len);
+
+/* host.c: what comes from the host and what goes to it */
+void host_init(struct worker *w, int tun_fd);
+void host_stage(struct worker *w);
+/* One whole packet of the host, 4 writable bytes before it; they must stay until links_flush(). */
+void host_packet(struct worker *w, uint8_t *packet, size_t len);
+void host_write(struct worker *w, uint8_t *packet, size_t len);
+/* Lets own traffic go on, if it waited. */
+void host_resume(struct worker *w);
+
+/* oob.c: ICMP out of band */
+/* Reports a frame that goes no further to its origin, if that is possible and allowed. */
+void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame, size_t len);
+/* An opened report. frame: it arrived in. */
+void oob_receive(struct worker *w, const uint8_t *frame, const struct encap_opened *opened);
+
+/* handover.c: frames for links of other workers */
+MUST_CHECK int handover_init(struct worker *w);
+void handover_fini(struct worker *w);
+void handover_send(struct worker *w, unsigned owner, uint32_t id, const uint8_t *frames, size_t bytes);
+void handover_flush(struct worker *w);
+/* Sends what other workers have given. */
+void handover_receive(struct worker *w);
+void handover_doze(struct worker *w);
+
+#endif

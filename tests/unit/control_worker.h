@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stand-in workers for tests of the control thread: they take the place of worker.c in the program that includes this,
+ * and answer each mail by one record, so that the test sees what reached them. */
+#ifndef TESTS_UNIT_CONTROL_WORKER_H
+#define TESTS_UNIT_CONTROL_WORKER_H
+
+#include "fastpath/worker.h"
+#include "tests/support/ctlchild.h"
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	IN_BYTES = 4096, /* small: it must overflow */
+	OUT_BYTES = 1 << 20,
+};
+
+struct worker {
+	struct fastpath *f;
+	unsigned index;
+	int tun_fd;
+	struct mail *in, *out;
+	pthread_t thread;
+	int sockets[LIMIT_LINK_SLOTS];
+};
+
+struct worker *worker_new(struct fastpath *f, unsigned index, int tun_fd)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->f = f;
+	w->index = index;
+	w->tun_fd = tun_fd;
+	w->in = mail_new(IN_BYTES);
+	w->out = mail_new(OUT_BYTES);
+	memset(w->sockets, -1, sizeof(w->sockets));
+	return w->in && w->out ? w : NULL;
+}
+
+struct mail *worker_in(struct worker *w)
+{
+	return w->in;
+}
+
+struct mail *worker_out(struct worker *w)
+{
+	return w->out;
+}
+
+static void answer(struct worker *w, enum ctl_type type, const void *body, size_t len)
+{
+	if (!mail_put(w->out, (uint16_t)type, body, len, NULL, 0))
+		abort();
+}
+
+static void link_goes(struct worker *w, uint32_t link, enum ctl_down_reason reason, const char *text)
+{
+	struct ctl_link_down down = {.link = link, .reason = reason};
+
+	snprintf(down.text, sizeof(down.text), "%s", text);
+	close(w->sockets[link % LIMIT_LINK_SLOTS]);
+	w->sockets[link % LIMIT_LINK_SLOTS] = -1;
+	answer(w, CTL_LINK_DOWN, &down, sizeof(down));
+}
+
+static void look_up(const struct worker *w, uint8_t *value)
+{
+	const struct table_entry *e;
+	struct ip6 dst;
+	uint32_t out[2];
+
+	memcpy(dst.b, value, sizeof(dst.b));
+	epoch_enter(&w->f->epoch, w->index);
+	e = table_find(w->f->table, ip6_net64(&dst));
+	out[0] = table_link(e, &dst);
+	out[1] = e ? e->key : 0;
+	epoch_leave(&w->f->epoch, w->index);
+	memcpy(value, out, sizeof(out));
+}
+
+static void on_tlv(struct worker *w, const uint8_t *body, size_t len)
+{
+	uint8_t copy[sizeof(struct ctl_tlv) + 2 + 255];
+	uint64_t ticket;
+
+	memcpy(copy, body, len);
+	if (copy[4] == CTLCHILD_LOOK_UP)
+		look_up(w, copy + 6);
+	if ((copy[4] == CTLCHILD_GATE || copy[4] == CTLCHILD_GATE_DOWN) &&
+	    read(ctlchild_gate, &ticket, sizeof(ticket)) < 0)
+		abort();
+	answer(w, CTL_TLV, copy, len);
+	if (copy[4] == CTLCHILD_GATE_DOWN)
+		link_goes(w, ((const struct ctl_tlv *)body)->link, CTL_DOWN_CLOSED, "");
+}
+
+static void on_adopt(struct worker *w, const struct ctl_adopt *adopt)
+{
+	const struct ctl_link_rtt rtt = {.link = adopt->link, .rtt_us = 1000 + w->index};
+	int *fd = &w->sockets[adopt->link % LIMIT_LINK_SLOTS];
+
+	memcpy(fd, adopt + 1, sizeof(*fd));
+	__atomic_store_n(&w->f->links[adopt->link % LIMIT_LINK_SLOTS].rx_bytes, 77, __ATOMIC_RELAXED);
+	if (write(*fd, "hello", 5) != 5)
+		abort();
+	answer(w, CTL_LINK_RTT, &rtt, sizeof(rtt));
+}
+
+/* net64 and key slot seen: comes back as a question. */
+static void on_key(struct worker *w, const struct ctl_no_key *k)
+{
+	struct ctl_want_key want = {.net64 = k->net64, .reserved = w->index};
+	const struct table_entry *e;
+
+	epoch_enter(&w->f->epoch, w->index);
+	e = table_find(w->f->table, k->net64);
+	want.own = e ? e->key : 0;
+	epoch_leave(&w->f->epoch, w->index);
+	answer(w, CTL_WANT_KEY, &want, sizeof(want));
+}
+
+static void on_config(struct worker *w, const struct ctl_config *config)
+{
+	const struct ctl_link_rtt told = {.link = 0, .rtt_us = config->tun_mtu};
+
+	answer(w, CTL_LINK_RTT, &told, sizeof(told));
+}
+
+static bool on_mail(struct worker *w, uint16_t type, const void *body, size_t len)
+{
+	if (type == CTL_TLV)
+		on_tlv(w, body, len);
+	else if (type == CTL_ADOPT)
+		on_adopt(w, body);
+	else if (type == CTL_LINK_CLOSE)
+		link_goes(w, ((const struct ctl_link_close *)body)->link, CTL_DOWN_ASKED,
+			  ((const struct ctl_link_close *)body)->reason);
+	else if (type == CTL_NO_KEY)
+		on_key(w, body);
+	else if (type == CTL_CONFIG)
+		on_config(w, body);
+	return type != CTL_STOP;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct pollfd p = {.fd = mail_fd(w->in), .events = POLLIN};
+	const uint8_t *body;
+	uint16_t type;
+	size_t len;
+
+	for (;;) {
+		mail_doze(w->in);
+		while (mail_next(w->in, &type, &body, &len)) {
+			if (!on_mail(w, type, body, len))
+				return NULL;
+			mail_kick(w->out);
+		}
+		poll(&p, 1, -1);
+	}
+}
+
+int worker_start(struct worker *w)
+{
+	return -pthread_create(&w->thread, NULL, work, w);
+}
+
+void worker_join_free(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	for (size_t i = 0; i < LIMIT_LINK_SLOTS; i++)
+		if (w->sockets[i] >= 0)
+			close(w->sockets[i]);
+	if (w->tun_fd >= 0)
+		close(w->tun_fd);
+	mail_free(w->in);
+	mail_free(w->out);
+	free(w);
+}
+
+#endif
