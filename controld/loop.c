@@ -255,14 +255,21 @@ void loop_signal_free(struct loop_signal *s)
 
 /* Background work. */
 
-static void pool_leave(struct work_pool *p)
+/* Returns how many there are now. */
+static unsigned pool_count(struct work_pool *p, int change)
 {
-	bool last;
+	unsigned users;
 
 	pthread_mutex_lock(&p->lock);
-	last = --p->users == 0;
+	p->users += (unsigned)change;
+	users = p->users;
 	pthread_mutex_unlock(&p->lock);
-	if (!last)
+	return users;
+}
+
+static void pool_leave(struct work_pool *p)
+{
+	if (pool_count(p, -1) > 0)
 		return;
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -309,16 +316,14 @@ static bool work_spawn(struct loop_work *w)
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, WORK_STACK_BYTES);
-	pthread_mutex_lock(&w->pool->lock);
-	w->pool->users++;
-	pthread_mutex_unlock(&w->pool->lock);
+	pool_count(w->pool, 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&thread, &attributes, work_main, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	if (error)
-		pool_leave(w->pool);
+		pool_count(w->pool, -1);
 	return error == 0;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Event loop of controld: descriptors, timers on CLOCK_BOOTTIME, signals, children, background work. loop.c is the only place with
- * libuv. One thread; callbacks run from loop_run() only. Objects are freed by their _free, also from inside their own callback. */
+/* Event loop of controld: descriptors, timers on CLOCK_BOOTTIME, signals, children, background work. loop.c is the only
+ * place with libuv. One thread; callbacks run from loop_run() only. Objects are freed by their _free, also from inside
+ * their own callback. */
 #ifndef CONTROLD_LOOP_H
 #define CONTROLD_LOOP_H
 
-#include <stdbool.h>
-#include <sys/types.h>
 #include "shared/base/buf.h"
 #include "shared/base/mono.h"
+#include <stdbool.h>
+#include <sys/types.h>
 
 struct loop;
 struct loop_fd;
@@ -19,7 +20,7 @@ enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 struct loop *loop_new(void);
 void loop_free(struct loop *l); /* everything on it must have been freed */
-void loop_run(struct loop *l);  /* until loop_stop() */
+void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 
 /* Watches fd (borrowed) for LOOP_READ and LOOP_WRITE; errors and hang-ups are reported as every event asked for. */
@@ -35,11 +36,12 @@ void loop_timer_free(struct loop_timer *t);
 struct loop_signal *loop_signal_new(struct loop *l, int signal, void (*fn)(void *ctx, int signal), void *ctx);
 void loop_signal_free(struct loop_signal *s);
 
-/* Runs work in a background thread, then done on the loop (also after loop_work_cancel(), with cancelled true). The object is
- * freed after done. Where no thread can be made, done is called with cancelled true. What still runs when the loop is freed is not
- * waited for, so that work which hangs does not hold up the end of the program: its done is called by its thread, cancelled, and may
- * only free what is ctx's own. */
-struct loop_work *loop_work_new(struct loop *l, void (*work)(void *ctx), void (*done)(void *ctx, bool cancelled), void *ctx);
+/* Runs work in a background thread, then done on the loop (also after loop_work_cancel(), with cancelled true). The
+ * object is freed after done. Where no thread can be made, done is called with cancelled true. What still runs when the
+ * loop is freed is not waited for, so that work which hangs does not hold up the end of the program: its done is called
+ * by its thread, cancelled, and may only free what is ctx's own. */
+struct loop_work *loop_work_new(struct loop *l, void (*work)(void *ctx), void (*done)(void *ctx, bool cancelled),
+				void *ctx);
 void loop_work_cancel(struct loop_work *w);
 
 #endif

@@ -49,9 +49,9 @@ void control_refuse(struct control *c, const char *why)
 	log_limited(&c->refusals, LOG_WARN, "refused: %s", why);
 }
 
-void control_finish(struct control *c, int exit_code)
+void control_finish(struct control *c, int exit_code, const char *why)
 {
-	c->done = true;
+	c->done = why;
 	c->exit_code = exit_code;
 }
 
@@ -142,9 +142,8 @@ static void read_signal(struct control *c)
 
 	if (read(c->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	log_info("leaving: %s", strsignal((int)info.ssi_signo));
 	control_send(c, CTL_LEAVING, &leaving, sizeof(leaving));
-	control_finish(c, 0);
+	control_finish(c, 0, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
 static void read_timer(const struct control *c)
@@ -155,14 +154,16 @@ static void read_timer(const struct control *c)
 	(void)!read(c->timer_fd, &expirations, sizeof(expirations));
 }
 
-static void on_event(struct control *c, unsigned source)
+static void on_event(struct control *c, unsigned source, uint32_t events)
 {
 	switch (source) {
 	case LISTEN:
 		accept_all(c);
 		break;
 	case CTL:
-		read_ctl(c);
+		/* With EPOLLOUT alone, reading may be held up by a full mailbox. */
+		if (events & ~(uint32_t)EPOLLOUT)
+			read_ctl(c);
 		break;
 	case SIGNAL:
 		read_signal(c);
@@ -179,18 +180,11 @@ static void on_event(struct control *c, unsigned source)
 /* Leaves the place as if nobody had lived there. */
 static void unlink_socket(const struct control *c)
 {
-	struct sockaddr_un address;
+	struct sockaddr_un address = {0};
 	socklen_t len = sizeof(address);
 
-	if (getsockname(c->listen_fd, (struct sockaddr *)&address, &len) == 0 &&
-	    len > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0])
+	if (getsockname(c->listen_fd, (struct sockaddr *)&address, &len) == 0 && address.sun_path[0])
 		unlink(address.sun_path);
-}
-
-static void end_alone(struct control *c)
-{
-	log_warn("no controld came: ending");
-	control_finish(c, 0);
 }
 
 static void arm(struct control *c, struct mono when)
@@ -236,7 +230,7 @@ static void finish_turn(struct control *c)
 	if (c->ctl)
 		set_ctl_events(c, blocked);
 	if (mono_is_due(c->alone_until, c->now))
-		end_alone(c);
+		control_finish(c, 0, "no controld came");
 	due = c->alone_until;
 	if (waiting)
 		due = mono_min(due, mono_add_ms(c->now, RECLAIM_MS));
@@ -265,7 +259,7 @@ static void turn(struct control *c)
 
 	c->now = mono_now();
 	for (int i = 0; i < count; i++)
-		on_event(c, events[i].data.u32);
+		on_event(c, events[i].data.u32, events[i].events);
 	read_unread(c, true);
 	finish_turn(c);
 }
@@ -344,7 +338,7 @@ int control_serve(int listen_fd, const struct control_times *times)
 	r = open_loop(c);
 	if (r < 0) {
 		log_err("cannot start: %s", strerror(-r));
-		control_finish(c, EXIT_FAILURE);
+		control_finish(c, EXIT_FAILURE, "no loop");
 	}
 	arm(c, c->alone_until);
 	while (!c->done)
@@ -355,7 +349,7 @@ int control_serve(int listen_fd, const struct control_times *times)
 	control_setup_stop(c);
 	if (c->ctl && ctlsock_flush(c->ctl) < 0)
 		log_debug("controld left first");
-	log_info("ended exit=%d refused=%llu", c->exit_code, (unsigned long long)c->refused);
+	log_info("ended: %s refused=%llu", c->done, (unsigned long long)c->refused);
 	exit_code = c->exit_code;
 	control_fini(c);
 	free(c);

@@ -46,8 +46,7 @@ static bool take_any_time(struct control *c, enum ctl_type type, const void *bod
 		on_ping(c, body);
 		return true;
 	case CTL_STOP:
-		log_info("controld says stop");
-		control_finish(c, 0);
+		control_finish(c, 0, "controld said stop");
 		return true;
 	default:
 		return false;

@@ -85,10 +85,11 @@ void control_routes_each(const struct control *c, void (*give)(void *ctx, const 
 
 void control_routes_free(struct control *c)
 {
-	struct control_route *r, *next;
+	struct control_route *r = c->routes, *next;
 
-	HASH_ITER (hh, c->routes, r, next) {
-		HASH_DEL(c->routes, r);
+	HASH_CLEAR(hh, c->routes);
+	for (; r; r = next) {
+		next = r->hh.next;
 		free(r);
 	}
 }

@@ -136,7 +136,7 @@ static int make_tables(struct control *c, const struct aead *aead)
  * ever executed from here.) */
 static int make_worker(struct control *c, unsigned index)
 {
-	const bool has_tun = !(c->config.flags & CTL_CONFIG_NO_TUN);
+	const bool has_tun = c->tun_fd[index] >= 0;
 	const int tun_fd = has_tun ? dup(c->tun_fd[index]) : -1;
 
 	if (has_tun && tun_fd < 0)
@@ -145,6 +145,18 @@ static int make_worker(struct control *c, unsigned index)
 	if (!c->f.workers[index])
 		return -errno;
 	return control_watch_worker(c, index);
+}
+
+/* What an earlier controld gave and this one does not use. */
+static void close_unused_tuns(struct control *c)
+{
+	const unsigned used = c->config.flags & CTL_CONFIG_NO_TUN ? 0 : c->config.workers;
+
+	for (unsigned i = used; i < LIMIT_WORKERS; i++) {
+		if (c->tun_fd[i] >= 0)
+			close(c->tun_fd[i]);
+		c->tun_fd[i] = -1;
+	}
 }
 
 /* Workers are started when all are made and all rights are gone. 0 or -errno. */
@@ -184,6 +196,7 @@ void control_setup_start(struct control *c)
 	aead = aead_choose(&why);
 	if (!aead)
 		start_failed("AES-256-GCM", why);
+	close_unused_tuns(c);
 	r = make_tables(c, aead);
 	if (r < 0)
 		start_failed("tables and keys", strerror(-r));

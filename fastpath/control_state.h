@@ -31,7 +31,7 @@ struct control {
 	struct mono now; /* of this turn of the loop */
 	struct mono armed; /* what the timer is set to */
 	struct mono alone_until; /* MONO_NEVER while a controld is connected */
-	bool done;
+	const char *done; /* why the loop ends, for the log; NULL: it goes on */
 	int exit_code;
 
 	struct ctlsock *ctl; /* owned; NULL: no controld */
@@ -78,8 +78,8 @@ void control_fini(struct control *c);
 bool control_send(struct control *c, enum ctl_type type, const void *body, size_t len);
 /* Counts a record that cannot be obeyed, and logs it at a rate. */
 void control_refuse(struct control *c, const char *why);
-/* Ends the loop after this turn. */
-void control_finish(struct control *c, int exit_code);
+/* Ends the loop after this turn; why is a constant text. */
+void control_finish(struct control *c, int exit_code, const char *why);
 /* Adds to what the loop waits for. 0 or -errno. */
 MUST_CHECK int control_watch_worker(struct control *c, unsigned worker);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One's complement sums (RFC 1071), in the byte order of memory: a folded sum is stored as it is. 64-bit lanes cannot
- * overflow below 2^32 words, so nothing is carried until the fold. */
+/* One's complement sums (RFC 1071), in the byte order of memory: a folded sum is stored as it is. Words of 32 bits are
+ * added in lanes of 64, which cannot overflow below 2^32 words, so nothing is carried until the fold. */
 #ifndef FASTPATH_CSUM_H
 #define FASTPATH_CSUM_H
 
@@ -9,8 +9,10 @@
 #include <string.h>
 
 typedef uint64_t csum_lanes __attribute__((vector_size(16)));
+/* The same, anywhere in memory. */
+typedef uint64_t csum_memory __attribute__((vector_size(16), aligned(1), may_alias));
 
-/* What is left below 64 bytes. */
+/* What is left below 16 bytes. */
 static inline uint64_t csum_tail(const uint8_t *p, size_t len)
 {
 	uint64_t sum = 0;
@@ -33,13 +35,21 @@ static inline uint64_t csum_tail(const uint8_t *p, size_t len)
 static inline uint64_t csum_add(uint64_t sum, const void *bytes, size_t len)
 {
 	const csum_lanes low = {UINT32_MAX, UINT32_MAX};
+	const size_t step = sizeof(csum_memory);
 	const uint8_t *p = bytes;
-	csum_lanes v[4], a = {0, 0}, b = {0, 0};
+	csum_lanes a = {0, 0}, b = {0, 0};
 
-	for (; len >= sizeof(v); len -= sizeof(v), p += sizeof(v)) {
-		memcpy(v, p, sizeof(v));
-		a += (v[0] & low) + (v[1] & low) + (v[2] & low) + (v[3] & low);
-		b += (v[0] >> 32) + (v[1] >> 32) + (v[2] >> 32) + (v[3] >> 32);
+	for (; len >= 4 * step; len -= 4 * step, p += 4 * step) {
+		const csum_memory *m = (const csum_memory *)p;
+
+		a += ((m[0] & low) + (m[1] & low)) + ((m[2] & low) + (m[3] & low));
+		b += ((m[0] >> 32) + (m[1] >> 32)) + ((m[2] >> 32) + (m[3] >> 32));
+	}
+	for (; len >= step; len -= step, p += step) {
+		const csum_memory *m = (const csum_memory *)p;
+
+		a += *m & low;
+		b += *m >> 32;
 	}
 	a += b;
 	return sum + a[0] + a[1] + csum_tail(p, len);

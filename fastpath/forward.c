@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One read of a link: judged in batches, transit gathered into runs where it lies, own frames opened in place and coalesced towards the
- * TUN. The read buffer is reused when forward_read() returns: by then every run is written. */
+/* One read of a link: judged in batches, transit gathered into runs where it lies, own frames opened in place and
+ * coalesced towards the TUN. The read buffer is reused when forward_read() returns: by then every run is written. */
+#include "fastpath/worker_state.h"
 #include <errno.h>
 #include <sys/socket.h>
-#include "fastpath/worker_state.h"
 
 /* Frames for one link that lie one behind the other. */
 struct transit {
@@ -186,7 +186,7 @@ void forward_read(struct worker *w, struct link *l)
 		w->reap |= l->state != LINK_UP;
 		return;
 	}
-	memcpy(buffer, l->partial, had);
+	memcpy(buffer, l->buffers->partial, had);
 	stat_add(w->stats, STAT_link_rx_bytes, (uint64_t)n);
 	__atomic_store_n(&l->counters->rx_bytes, l->counters->rx_bytes + (uint64_t)n, __ATOMIC_RELAXED);
 	worker_used(w, (size_t)n);
@@ -195,5 +195,5 @@ void forward_read(struct worker *w, struct link *l)
 	w->reap |= l->state != LINK_UP;
 	l->partial_len = (uint32_t)(s.end - s.at);
 	if (l->state == LINK_UP)
-		memcpy(l->partial, s.at, l->partial_len);
+		memcpy(l->buffers->partial, s.at, l->partial_len);
 }

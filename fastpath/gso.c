@@ -124,6 +124,27 @@ static size_t super_header_len(const uint8_t *packet, size_t len, uint8_t type)
 	return tcp_headers_len(packet) >= IP6_HEADER_BYTES + TCP_HEADER_MIN_BYTES ? tcp_headers_len(packet) : 0;
 }
 
+static uint16_t csum_offset_of(const struct gso_cut *c)
+{
+	return c->tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET;
+}
+
+/* Keeps the headers, and the sum of what does not change in them, so that only the rest and the payload are added for
+ * each segment. */
+static void init_header(struct gso_cut *c)
+{
+	uint8_t *transport = c->header + IP6_HEADER_BYTES;
+	uint64_t sum;
+
+	memcpy(c->header, c->packet, c->header_len);
+	memset(transport + csum_offset_of(c), 0, sizeof(uint16_t));
+	sum = csum_add(csum_add_be16(0, c->header[IP6_NEXT]), c->header + IP6_SOURCE, PORTS_END - IP6_SOURCE);
+	if (c->tcp) /* without sequence, offset and flags; in UDP without length */
+		sum = csum_add(csum_add(sum, c->header + TCP_ACK, TCP_OFFSET - TCP_ACK), c->header + TCP_WINDOW,
+			       c->header_len - TCP_WINDOW);
+	c->header_sum = sum;
+}
+
 static bool init_super(struct gso_cut *c, const struct gso_header *h)
 {
 	const size_t length = read_be16(c->packet + IP6_LENGTH);
@@ -144,8 +165,7 @@ static bool init_super(struct gso_cut *c, const struct gso_header *h)
 	segment = c->len - c->header_len < c->size ? c->len - c->header_len : c->size;
 	if (c->header_len + segment - IP6_HEADER_BYTES > UINT16_MAX)
 		return false;
-	memcpy(c->header, c->packet, c->header_len);
-	memset(c->header + IP6_HEADER_BYTES + (c->tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET), 0, sizeof(uint16_t));
+	init_header(c);
 	return true;
 }
 
@@ -176,10 +196,35 @@ static uint8_t *next_whole(struct gso_cut *c, size_t *len)
 	return c->packet;
 }
 
+/* Completes the headers of the segment at c->at; sum: of all but the fields written here. */
+static void write_tcp(const struct gso_cut *c, uint8_t *p, uint64_t sum)
+{
+	const uint32_t seq = read_be32(c->header + TCP_SEQ) + (uint32_t)c->at;
+	uint8_t flags = c->header[TCP_FLAGS];
+
+	if (!c->done)
+		flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
+	if (c->at)
+		flags &= (uint8_t)~TCP_CWR;
+	write_be32(p + TCP_SEQ, seq);
+	p[TCP_FLAGS] = flags;
+	sum = csum_add_be16(csum_add_be16(sum, (uint16_t)(seq >> 16)), (uint16_t)seq);
+	sum = csum_add_be16(sum, (uint16_t)(c->header[TCP_OFFSET] << 8 | flags));
+	write_checksum(p + IP6_HEADER_BYTES + TCP_CSUM_OFFSET, sum, false);
+}
+
+static void write_udp(uint8_t *p, uint16_t length, uint64_t sum)
+{
+	write_be16(p + UDP_LENGTH, length);
+	write_checksum(p + IP6_HEADER_BYTES + UDP_CSUM_OFFSET, csum_add_be16(sum, length), true);
+}
+
 uint8_t *gso_cut_next(struct gso_cut *c, size_t *len)
 {
 	uint8_t *p = c->packet + c->at;
-	size_t payload = c->len - c->header_len - c->at, whole;
+	size_t payload = c->len - c->header_len - c->at;
+	uint16_t length;
+	uint64_t sum;
 
 	if (c->done)
 		return NULL;
@@ -188,22 +233,16 @@ uint8_t *gso_cut_next(struct gso_cut *c, size_t *len)
 	c->done = payload <= c->size;
 	if (!c->done)
 		payload = c->size;
-	whole = c->header_len + payload;
+	*len = c->header_len + payload;
+	length = (uint16_t)(*len - IP6_HEADER_BYTES);
+	sum = csum_add(csum_add_be16(c->header_sum, length), p + c->header_len, payload);
 	memcpy(p, c->header, c->header_len);
-	write_be16(p + IP6_LENGTH, (uint16_t)(whole - IP6_HEADER_BYTES));
-	if (c->tcp) {
-		write_be32(p + TCP_SEQ, read_be32(p + TCP_SEQ) + (uint32_t)c->at);
-		if (!c->done)
-			p[TCP_FLAGS] &= (uint8_t) ~(TCP_PSH | TCP_FIN);
-		if (c->at)
-			p[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
-	} else {
-		write_be16(p + UDP_LENGTH, (uint16_t)(whole - IP6_HEADER_BYTES));
-	}
-	write_checksum(p + IP6_HEADER_BYTES + (c->tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET),
-		       csum_add(pseudo_rest(p, whole), p + IP6_SOURCE, whole - IP6_SOURCE), !c->tcp);
+	write_be16(p + IP6_LENGTH, length);
+	if (c->tcp)
+		write_tcp(c, p, sum);
+	else
+		write_udp(p, length, sum);
 	c->at += payload;
-	*len = whole;
 	return p;
 }
 

@@ -28,6 +28,7 @@ struct gso_cut {
 	size_t at; /* payload bytes done */
 	bool tcp, done, needs_csum;
 	uint16_t csum_start, csum_offset;
+	uint64_t header_sum; /* of what is the same in all segments: addresses, next header, transport header */
 	uint8_t header[40 + 60];
 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames for links of other workers: copied into chunks, each frame behind the id of its link, and given away by rings. A chunk that
- * comes in is either another worker's, with frames, or one of ours, coming back. */
+/* Frames for links of other workers: copied into chunks, each frame behind the id of its link, and given away by rings.
+ * A chunk that comes in is either another worker's, with frames, or one of ours, coming back. */
+#include "fastpath/worker_state.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include "fastpath/worker_state.h"
 
 enum { ID_BYTES = sizeof(uint32_t) };
 _Static_assert(ID_BYTES + WIRE_FRAME_MAX_BYTES <= CHUNK_DATA_BYTES, "every frame fits a chunk");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's side: super-packets of the TUN are judged once, cut, and each packet sealed one behind the other, so that what goes to one
- * link is one run; what cannot go is answered by ICMPv6. Towards the host: runs of gso.c, and ICMP. */
-#include <sys/epoll.h>
-#include <unistd.h>
+/* The host's side: super-packets of the TUN are judged once, cut, and each packet sealed one behind the other, so that
+ * what goes to one link is one run; what cannot go is answered by ICMPv6. Towards the host: runs of gso.c, and ICMP. */
 #include "fastpath/nonblock.h"
 #include "fastpath/worker_state.h"
+#include <sys/epoll.h>
+#include <unistd.h>
 
 enum {
 	OFFSET_HOP_LIMIT = 7,
@@ -16,12 +16,12 @@ enum {
 
 /* What becomes of a packet of the host. */
 struct judgement {
-	enum stat drop;          /* 0: it goes */
-	bool report;             /* dropped with this error */
+	enum stat drop; /* 0: it goes */
+	bool report; /* dropped with this error */
 	struct icmp_error error;
 	uint32_t link;
-	struct key_slot *key;    /* NULL: it waits for one */
-	uint64_t net64;          /* of the destination */
+	struct key_slot *key; /* NULL: it waits for one */
+	uint64_t net64; /* of the destination */
 };
 
 static void write_join(void *ctx, const struct iovec *iov, int iov_count, uint32_t count)
@@ -140,9 +140,8 @@ static size_t seal(struct worker *w, const struct judgement *j, uint8_t *packet,
 /* Cuts and seals all packets of a super-packet that was judged good. */
 static void send_cut(struct worker *w, struct gso_cut *cut, const struct judgement *j)
 {
-	struct judgement too_big = {.drop = STAT_drop_tun_size,
-				    .report = true,
-				    .error = {.type = ICMP_TOO_BIG, .parameter = w->mtu}};
+	struct judgement too_big = {
+		.drop = STAT_drop_tun_size, .report = true, .error = {.type = ICMP_TOO_BIG, .parameter = w->mtu}};
 	uint8_t *run = w->seal_buffer + w->seal_used, *packet;
 	size_t len, bytes = 0;
 	uint32_t count = 0, all = 0;
@@ -236,8 +235,8 @@ void host_resume(struct worker *w)
 		watch(w, EPOLLIN);
 }
 
-/* The link that this stage filled is full, but not for long: what the host sends had better wait in the TUN's own queue than
- * push others out of ours. */
+/* The link that this stage filled is full, but not for long: what the host sends had better wait in the TUN's own queue
+ * than push others out of ours. */
 static void pause_if_pressing(struct worker *w)
 {
 	const struct link *l = links_find(w, w->pressing);

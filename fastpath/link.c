@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fastpath/link.h"
 
+#include "fastpath/nonblock.h"
+#include "fastpath/stats.h"
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -8,8 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "fastpath/nonblock.h"
-#include "fastpath/stats.h"
 
 enum {
 	QUEUE_IOVS = 64, /* chunks of the queues that one call writes; the rest goes with the next */
@@ -34,15 +34,15 @@ static void set_up_socket(int fd)
 
 void link_init(struct link *l, uint32_t id, int fd, const struct link_place *place, struct mono now)
 {
-	memset(l, 0, offsetof(struct link, run));
-	l->id = id;
-	l->fd = fd;
-	l->state = LINK_UP;
-	l->pool = place->pool;
-	l->stats = place->stats;
-	l->counters = place->counters;
-	l->data_limit = LIMIT_FIRST_BYTES;
-	l->adopted = now;
+	*l = (struct link){.id = id,
+			   .fd = fd,
+			   .state = LINK_UP,
+			   .pool = place->pool,
+			   .stats = place->stats,
+			   .counters = place->counters,
+			   .buffers = place->buffers,
+			   .data_limit = LIMIT_FIRST_BYTES,
+			   .adopted = now};
 	__atomic_store_n(&l->counters->rx_bytes, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&l->counters->tx_bytes, 0, __ATOMIC_RELAXED);
 	live_start(&l->live, id ^ (uint32_t)now.us, now);
@@ -111,7 +111,8 @@ bool link_control(struct link *l, const uint8_t *tlv, size_t len)
 {
 	const size_t size = WIRE_CONTROL_HEADER_BYTES + len;
 	const uint8_t header[WIRE_CONTROL_HEADER_BYTES] = {
-		WIRE_VERSION, WIRE_CONTROL, 0, 0, WIRE_BABEL_MAGIC, WIRE_BABEL_VERSION, (uint8_t)(len >> 8), (uint8_t)len};
+		WIRE_VERSION,	    WIRE_CONTROL,	 0,	      0, WIRE_BABEL_MAGIC,
+		WIRE_BABEL_VERSION, (uint8_t)(len >> 8), (uint8_t)len};
 	uint8_t *p = NULL;
 
 	if (l->control.bytes + size <= LIMIT_CONTROL_QUEUE_BYTES)
@@ -182,7 +183,7 @@ static int flush_iovs(struct link *l, struct iovec *iov)
 	int n = 0, control;
 
 	if (l->rest_len)
-		iov[n++] = (struct iovec){.iov_base = l->rest + l->rest_start, .iov_len = l->rest_len};
+		iov[n++] = (struct iovec){.iov_base = l->buffers->rest + l->rest_start, .iov_len = l->rest_len};
 	control = queue_iovs(&l->control, iov + n, QUEUE_IOVS);
 	n += control;
 	n += queue_iovs(&l->data, iov + n, QUEUE_IOVS - control);
@@ -203,7 +204,7 @@ static uint8_t *step(struct link *l, uint8_t *p, size_t n)
 		if (n < size) {
 			l->rest_start = 0;
 			l->rest_len = (uint32_t)(size - n);
-			memcpy(l->rest, p + n, size - n);
+			memcpy(l->buffers->rest, p + n, size - n);
 			n = size;
 		}
 		n -= size;

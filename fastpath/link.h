@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One link as its worker sees it: the socket, what goes out of it and in which order, and what is left of what came in. Out go: the
- * rest of a packet that was written partly, control packets, queued frames, and the run of this stage, which is written from
- * where it lies; only what the socket does not take of it is copied into the queue. All but the socket is pure. */
+/* One link as its worker sees it: the socket, what goes out of it and in which order, and what is left of what came in.
+ * Out go: the rest of a packet that was written partly, control packets, queued frames, and the run of this stage,
+ * which is written from where it lies; only what the socket does not take of it is copied into the queue. All but the
+ * socket is pure. */
 #ifndef FASTPATH_LINK_H
 #define FASTPATH_LINK_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/uio.h>
 #include "fastpath/live.h"
 #include "fastpath/pool.h"
 #include "fastpath/stream.h"
 #include "fastpath/worker.h"
 #include "shared/ctl.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
 
 enum { LINK_RUN_IOVS = 96 };
 
 enum link_state {
-	LINK_FREE,   /* slot empty */
+	LINK_FREE, /* slot empty */
 	LINK_UP,
 	LINK_FAILED, /* to be closed at the end of the stage; takes nothing more */
 	LINK_MOURNED /* closed; control does not know yet: its mailbox was full */
@@ -32,22 +33,29 @@ struct link_queue {
 
 /* How fast the socket takes data while there is more than it takes. */
 struct link_drain {
-	struct mono since;          /* busy since; 0: not busy */
-	uint64_t bytes;             /* taken since then */
-	uint64_t bytes_per_second;  /* 0: not measured */
+	struct mono since; /* busy since; 0: not busy */
+	uint64_t bytes; /* taken since then */
+	uint64_t bytes_per_second; /* 0: not measured */
 };
+
+/* Beginning of a packet that came in; rest of a packet that went out partly. Touched only as far as they are used. */
+struct link_buffers {
+	uint8_t partial[LIMIT_CHUNK_BYTES], rest[LIMIT_CHUNK_BYTES];
+};
+_Static_assert((size_t)STREAM_PACKET_MAX_BYTES <= sizeof(((struct link_buffers *)0)->rest), "every packet fits");
 
 struct link {
 	uint32_t id;
 	int fd;
-	uint8_t state;   /* enum link_state */
-	bool dirty;      /* in the worker's list of links to be written */
-	bool blocked;    /* the socket is full: write again when it says so */
-	bool watched;    /* epoll was told to say so */
+	uint8_t state; /* enum link_state */
+	bool dirty; /* in the worker's list of links to be written */
+	bool blocked; /* the socket is full: write again when it says so */
+	bool watched; /* epoll was told to say so */
 	struct link *next_dirty;
-	struct pool *pool;              /* borrowed, as the next two */
+	struct pool *pool; /* borrowed, as the next three */
 	struct lanes_stats *stats;
 	struct link_counters *counters;
+	struct link_buffers *buffers;
 	unsigned run_count;
 	size_t run_bytes;
 	struct link_queue control, data;
@@ -56,22 +64,20 @@ struct link {
 	struct link_drain drain;
 	struct live live;
 	struct mono adopted;
-	unsigned active_index;          /* in the worker's list of used slots */
-	bool opened;                    /* a whole packet has come in */
-	struct ctl_link_down down;      /* once failed */
+	unsigned active_index; /* in the worker's list of used slots */
+	bool opened; /* a whole packet has come in */
+	struct ctl_link_down down; /* once failed */
 	struct iovec run[LINK_RUN_IOVS];
-	/* Beginning of a packet that came in; rest of a packet that went out partly. Touched only as far as they are used. */
-	uint8_t partial[STREAM_PACKET_MAX_BYTES] __attribute__((aligned(4096)));
-	uint8_t rest[STREAM_PACKET_MAX_BYTES] __attribute__((aligned(4096)));
 };
 
 struct link_place {
 	struct pool *pool;
 	struct lanes_stats *stats;
 	struct link_counters *counters;
+	struct link_buffers *buffers; /* page-aligned address space of the slot */
 };
 
-/* l: a slot in zeroed memory. Takes over the connected socket and sets it up (what it cannot be set to is left). */
+/* Takes over the connected socket and sets it up (what it cannot be set to is left). */
 void link_init(struct link *l, uint32_t id, int fd, const struct link_place *place, struct mono now);
 /* Closes the socket and gives the chunks back. The state is left to the caller. */
 void link_close(struct link *l);
@@ -98,7 +104,8 @@ static inline bool link_run_add(struct link *l, uint8_t *frames, size_t bytes)
 
 /* Queues one control packet with the TLV. False: queue full, or no chunk left; counted. */
 bool link_control(struct link *l, const uint8_t *tlv, size_t len);
-/* Writes what the socket takes, unless it is known to be full, and queues the rest of the run. A dead socket fails the link. */
+/* Writes what the socket takes, unless it is known to be full, and queues the rest of the run. A dead socket fails the
+ * link. */
 void link_flush(struct link *l, struct mono now);
 /* Something is queued: ask for writability. */
 static inline bool link_wants_write(const struct link *l)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker's links: adopted by a record of control, watched by epoll, kept alive, closed at the end of a turn if anything in it failed
- * them, and forgotten when control has been told. */
+/* A worker's links: adopted by a record of control, watched by epoll, kept alive, closed at the end of a turn if
+ * anything in it failed them, and forgotten when control has been told. */
+#include "fastpath/worker_state.h"
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "fastpath/worker_state.h"
 
 enum {
 	STRETCH_MAX_BYTES = 16 * 1024, /* TLVs in one record to control */
-	IHUS_PER_STAGE = 16,           /* a neighbour sends one Hello in seconds, not a thousand in one read */
+	IHUS_PER_STAGE = 16, /* a neighbour sends one Hello in seconds, not a thousand in one read */
 	MOURNING_MS = 50,
 };
 
@@ -123,7 +123,8 @@ void links_adopt(struct worker *w, const struct ctl_adopt *adopt, int fd)
 	struct link *l = slot_of(w, adopt->link);
 	const struct link_place place = {.pool = w->pool,
 					 .stats = w->stats,
-					 .counters = &w->f->links[adopt->link % LIMIT_LINK_SLOTS]};
+					 .counters = &w->f->links[adopt->link % LIMIT_LINK_SLOTS],
+					 .buffers = &w->link_buffers[adopt->link % LIMIT_LINK_SLOTS]};
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = adopt->link % LIMIT_LINK_SLOTS};
 
 	if (!is_ours(w, adopt->link) || l->state != LINK_FREE) {
@@ -300,7 +301,7 @@ static void close_link(struct worker *w, struct link *l)
 	/* Another process may still hold a copy of the descriptor: the connection ends all the same. */
 	shutdown(l->fd, SHUT_RDWR);
 	link_close(l);
-	madvise(l->partial, sizeof(*l) - offsetof(struct link, partial), MADV_DONTNEED);
+	madvise(l->buffers, sizeof(*l->buffers), MADV_DONTNEED);
 	l->state = LINK_MOURNED;
 }
 

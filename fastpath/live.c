@@ -26,8 +26,7 @@ enum live_verdict live_judge(const struct live *l, const struct network *n, stru
 
 struct mono live_due(const struct live *l, const struct network *n)
 {
-	const struct mono dead =
-		mono_min(death(l->last_ihu, n->ihu_dead_ms), death(l->last_hello, n->hello_dead_ms));
+	const struct mono dead = mono_min(death(l->last_ihu, n->ihu_dead_ms), death(l->last_hello, n->hello_dead_ms));
 
 	return mono_min(l->hello_due, dead);
 }

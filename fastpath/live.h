@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is the neighbour at the other end of a link alive: Hellos sent and received, IHUs, round trip (wire-200 3.2, 4.2, 4.9). Pure: time is
- * an argument. All times count from the adoption of the link. */
+/* Is the neighbour at the other end of a link alive: Hellos sent and received, IHUs, round trip
+ * (wire-200 3.2, 4.2, 4.9). Pure: time is an argument. All times count from the adoption of the link. */
 #ifndef FASTPATH_LIVE_H
 #define FASTPATH_LIVE_H
 
+#include "shared/base/mono.h"
+#include "shared/base/network.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "shared/base/mono.h"
-#include "shared/base/network.h"
 
 enum { LIVE_TLV_BYTES = 8 }; /* a Hello or IHU as we send it */
 
 struct live {
 	struct mono hello_due, hello_sent, last_ihu, last_hello;
 	uint32_t jitter; /* state of a small generator */
-	uint16_t seqno;  /* of the next Hello */
-	bool expecting;  /* no IHU came since the last Hello */
+	uint16_t seqno; /* of the next Hello */
+	bool expecting; /* no IHU came since the last Hello */
 };
 
 enum live_verdict { LIVE_WELL, LIVE_SEND_HELLO, LIVE_NO_IHU, LIVE_NO_HELLO };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring of bytes. A record is a head and its body, both at multiples of 8, never broken at the end of the ring: where it would be,
- * a filler record takes the rest. Positions only grow; the place in the ring is position & mask. */
+/* A ring of bytes. A record is a head and its body, both at multiples of 8, never broken at the end of the ring: where
+ * it would be, a filler record takes the rest. Positions only grow; the place in the ring is position & mask. */
 #include "fastpath/mail.h"
 
 #include <assert.h>
@@ -11,29 +11,29 @@
 
 enum {
 	RECORD_ALIGN = 8,
-	/* An empty ring is begun anew from here on, so that a quiet one does not touch all its memory in the course of a day. */
+	/* An empty ring is begun anew from here on, so that a quiet one does not touch all its memory in the course of
+	   a day. */
 	REWIND_BYTES = 32 * 1024,
 };
 
 struct record {
 	uint32_t total; /* bytes in the ring, this head included */
-	uint32_t len;   /* of the body */
+	uint32_t len; /* of the body */
 	uint16_t type;
 	bool filler;
 	uint8_t body[] __attribute__((aligned(RECORD_ALIGN)));
 };
 
 struct mail {
+	uint64_t written __attribute__((aligned(64))); /* writer's */
+	uint64_t shown; /* atomic: how far the reader may go */
 	uint8_t *ring;
 	size_t cap;
 	int fd;
-	bool armed;         /* atomic: the reader wants a write to fd */
-	/* writer */
-	uint64_t written __attribute__((aligned(64)));
-	uint64_t shown;     /* atomic: how far the reader may go */
-	/* reader */
-	uint64_t reading __attribute__((aligned(64))); /* end of the record lent out */
-	uint64_t done;      /* atomic: how far the writer may overwrite */
+	bool armed; /* atomic: the reader wants a write to fd */
+
+	uint64_t reading __attribute__((aligned(64))); /* reader's: end of the record lent out */
+	uint64_t done; /* atomic: how far the writer may overwrite */
 };
 
 struct mail *mail_new(size_t cap_bytes)
@@ -78,7 +78,7 @@ bool mail_put(struct mail *m, uint16_t type, const void *body, size_t len, const
 	const size_t skip = total > to_end || rewind ? to_end : 0;
 	struct record *r;
 
-	if (len + tail_len > m->cap || used + skip + total > m->cap)
+	if (len > m->cap || tail_len > m->cap || used + skip + total > m->cap)
 		return false;
 	if (skip) {
 		r = record_at(m, m->written);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A bounded ring of records for one writing and one reading thread, with an eventfd that wakes the reader. Lock-free. */
+/* A bounded ring of records for one writing and one reading thread, with an eventfd that wakes the reader. Lock-free.
+ */
 #ifndef FASTPATH_MAIL_H
 #define FASTPATH_MAIL_H
 
+#include "shared/base/buf.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "shared/base/buf.h"
 
 struct mail;
 

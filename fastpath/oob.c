@@ -47,8 +47,8 @@ static bool open_quote(struct worker *w, const struct icmp_oob *icmp, struct enc
 	    !nonce_is_ours(w->f->lanes, icmp->quote + icmp->quote_len - WIRE_NONCE_BYTES))
 		return false;
 	/* The report's own headers lie before the quote, so there is room for a frame's header. */
-	return !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES,
-			   WIRE_DATA_HEADER_BYTES + icmp->quote_len, out) &&
+	return !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES, WIRE_DATA_HEADER_BYTES + icmp->quote_len,
+			   out) &&
 	       out->type == WIRE_USER_L3;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The free list is an array beside the chunks, so that a chunk that lies idle need not be touched. It is a stack: what was not
- * taken between two trims lies at its bottom, and below `clean` are those whose pages went back to the kernel already. */
+/* The free list is an array beside the chunks, so that a chunk that lies idle need not be touched. It is a stack: what
+ * was not taken between two trims lies at its bottom, and below `clean` are those whose pages went back to the kernel
+ * already. */
 #include "fastpath/pool.h"
 
 #include <assert.h>

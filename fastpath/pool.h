@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chunks for queues: address space reserved once, touched when used, given back to the kernel when idle. Each worker has a pool
- * of its own (no lock); a chunk handed to another worker comes back by a ring. */
+/* Chunks for queues: address space reserved once, touched when used, given back to the kernel when idle. Each worker
+ * has a pool of its own (no lock); a chunk handed to another worker comes back by a ring. */
 #ifndef FASTPATH_POOL_H
 #define FASTPATH_POOL_H
 
+#include "shared/limits.h"
 #include <stddef.h>
 #include <stdint.h>
-#include "shared/limits.h"
 
 struct chunk {
 	struct chunk *next;
 	uint32_t start, end; /* bytes in use: data[start..end) */
-	uint32_t mark;       /* the owner's own use */
-	uint16_t worker;     /* whose pool it belongs to */
+	uint32_t mark; /* the owner's own use */
+	uint16_t worker; /* whose pool it belongs to */
 	uint8_t data[] __attribute__((aligned(8)));
 };
 enum { CHUNK_DATA_BYTES = LIMIT_CHUNK_BYTES - sizeof(struct chunk) };

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chunks from one worker to another: a bounded ring of pointers for one writing and one reading thread. There are two between each
- * pair of workers, one each way; a chunk goes out by one and comes back, empty, by the other. A worker has at most
- * RING_OUT_CHUNKS of its own chunks at another one, so a ring never overflows: it holds them and the other one's returns. */
+/* Chunks from one worker to another: a bounded ring of pointers for one writing and one reading thread. There are two
+ * between each pair of workers, one each way; a chunk goes out by one and comes back, empty, by the other. A worker has
+ * at most RING_OUT_CHUNKS of its own chunks at another one, so a ring never overflows: it holds them and the other
+ * one's returns. */
 #ifndef FASTPATH_RING_H
 #define FASTPATH_RING_H
 
+#include "fastpath/pool.h"
 #include <assert.h>
 #include <stdint.h>
-#include "fastpath/pool.h"
 
 enum { RING_OUT_CHUNKS = 32, RING_SLOTS = 2 * RING_OUT_CHUNKS };
 _Static_assert((RING_SLOTS & (RING_SLOTS - 1)) == 0, "positions wrap");

@@ -101,6 +101,7 @@ static const int calls[] = {
 	SCMP_SYS(fstat),
 	/* the ctl socket's path, at the end */
 	SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),
 	/* memory */
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
@@ -118,7 +119,6 @@ static const int calls[] = {
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity),
-	SCMP_SYS(sched_setaffinity),
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),

@@ -3,8 +3,8 @@
 #ifndef FASTPATH_STATS_H
 #define FASTPATH_STATS_H
 
-#include <stdint.h>
 #include "shared/lanes.h"
+#include <stdint.h>
 
 static inline void stat_add(struct lanes_stats *s, enum stat stat, uint64_t n)
 {

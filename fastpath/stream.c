@@ -58,7 +58,8 @@ static bool is_old_opening(const uint8_t *bytes, size_t len)
 
 const char *stream_era(const uint8_t *bytes, size_t len, bool first)
 {
-	static const char *const http[] = {"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "CONNECT ", "PRI * HTTP", "HTTP/"};
+	static const char *const http[] = {"GET ",     "HEAD ",	   "POST ",	 "PUT ",
+					   "OPTIONS ", "CONNECT ", "PRI * HTTP", "HTTP/"};
 
 	if (!len)
 		return "not this protocol";

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of a peer's stream as packets (wire-200 2.2, 2.3, 3.1): judged in batches, in place. Pure. The length of a control
- * body is a hard boundary: whatever is inside, the stream stays in step. */
+/* The bytes of a peer's stream as packets (wire-200 2.2, 2.3, 3.1): judged in batches, in place. Pure. The length of a
+ * control body is a hard boundary: whatever is inside, the stream stays in step. */
 #ifndef FASTPATH_STREAM_H
 #define FASTPATH_STREAM_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "shared/base/buf.h"
 #include "shared/limits.h"
 #include "shared/wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
 	STREAM_TLV_HELLO = 4,
@@ -38,7 +38,7 @@ struct stream {
 enum stream_verdict {
 	STREAM_FULL, /* the batch is full: go on */
 	STREAM_MORE, /* what is left at s->at is the beginning of a packet, or nothing */
-	STREAM_BAD,  /* s->at is no packet: the stream is hopeless. The batch holds what came before it */
+	STREAM_BAD, /* s->at is no packet: the stream is hopeless. The batch holds what came before it */
 };
 
 /* Fills the batch with the next whole packets and moves past them. */
@@ -56,7 +56,7 @@ const char *stream_era(const uint8_t *bytes, size_t len, bool first);
 
 struct stream_tlv {
 	const uint8_t *bytes; /* type and length first */
-	size_t len;           /* of all */
+	size_t len; /* of all */
 	uint8_t type;
 };
 

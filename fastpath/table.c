@@ -64,7 +64,7 @@ static void *must_alloc(size_t bytes)
 
 static struct array *array_new(unsigned bits)
 {
-	struct array *a = calloc(1, sizeof(*a) + (sizeof(a->slot[0]) << bits));
+	struct array *a = calloc(1, sizeof(*a) + (sizeof(struct bucket *) << bits));
 
 	assert(a);
 	a->bits = bits;

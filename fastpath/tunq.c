@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fastpath/tunq.h"
 
+#include "fastpath/stats.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-#include "fastpath/stats.h"
 
 enum tunq_read tunq_read(struct tunq *q, struct tunq_packet *out)
 {

@@ -3,12 +3,12 @@
 #ifndef FASTPATH_TUNQ_H
 #define FASTPATH_TUNQ_H
 
+#include "fastpath/gso.h"
+#include "shared/lanes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
-#include "fastpath/gso.h"
-#include "shared/lanes.h"
 
 enum {
 	TUNQ_HEAD_BYTES = 64, /* room before the packet; its last 4 bytes stay free for the user-data header */
@@ -16,10 +16,10 @@ enum {
 };
 
 struct tunq {
-	int fd;                    /* -1: none, or it is gone */
-	bool gone;                 /* the interface was removed; the owner stops waiting for fd */
+	int fd; /* -1: none, or it is gone */
+	bool gone; /* the interface was removed; the owner stops waiting for fd */
 	struct lanes_stats *stats; /* borrowed */
-	uint8_t *buffer;           /* [TUNQ_BUFFER_BYTES], borrowed */
+	uint8_t *buffer; /* [TUNQ_BUFFER_BYTES], borrowed */
 };
 
 struct tunq_packet {
@@ -31,8 +31,8 @@ struct tunq_packet {
 enum tunq_read { TUNQ_PACKET, TUNQ_EMPTY };
 
 enum tunq_read tunq_read(struct tunq *q, struct tunq_packet *out);
-/* A packet or super-packet of count packets; iov[0] is its header. What the TUN refuses is counted. False: it does not know this
- * kind of super-packet. */
+/* A packet or super-packet of count packets; iov[0] is its header. What the TUN refuses is counted. False: it does not
+ * know this kind of super-packet. */
 bool tunq_write(struct tunq *q, const struct iovec *iov, int iov_count, uint32_t count);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fastpath/wait.h"
 
-#include <stdalign.h>
-#include <string.h>
 #include "fastpath/stats.h"
 #include "shared/wire.h"
+#include <stdalign.h>
+#include <string.h>
 
 static size_t record_bytes(size_t len)
 {
-	return (sizeof(struct wait_record) + len + alignof(struct wait_record) - 1) & ~(alignof(struct wait_record) - 1);
+	return (sizeof(struct wait_record) + len + alignof(struct wait_record) - 1) &
+	       ~(alignof(struct wait_record) - 1);
 }
 
 _Static_assert(sizeof(struct wait_record) + WIRE_FRAME_MAX_BYTES + alignof(struct wait_record) <= CHUNK_DATA_BYTES,

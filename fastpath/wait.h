@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets that wait for the key of a /64: to be sealed (own traffic) or to be opened. A room per /64, bounded in bytes, rooms and
- * time: the oldest goes. Strangers never displace own traffic. Every packet lost here is counted. */
+/* Packets that wait for the key of a /64: to be sealed (own traffic) or to be opened. A room per /64, bounded in bytes,
+ * rooms and time: the oldest goes. Strangers never displace own traffic. Every packet lost here is counted. */
 #ifndef FASTPATH_WAIT_H
 #define FASTPATH_WAIT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "fastpath/pool.h"
 #include "shared/base/mono.h"
 #include "shared/lanes.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum wait_kind { WAIT_SEAL, WAIT_OPEN };
 
-/* Before each packet in a chunk. Its last four bytes may be overwritten once kind has been read: they are the headroom. */
+/* Before each packet in a chunk. Its last four bytes may be overwritten once kind has been read: they are the headroom.
+ */
 struct wait_record {
 	int64_t since_us;
 	uint32_t len;
@@ -33,10 +34,11 @@ struct wait_room {
 };
 
 struct wait {
-	struct pool *pool;         /* borrowed */
+	struct pool *pool; /* borrowed */
 	struct lanes_stats *stats; /* borrowed */
 	struct wait_room room[LIMIT_WAIT_NET64S];
-	/* When a key was asked for last, by a hash of the /64: two in one place are asked for more often than needed. */
+	/* When a key was asked for last, by a hash of the /64: two in one place are asked for more often than needed.
+	 */
 	struct {
 		uint64_t net64;
 		struct mono at;

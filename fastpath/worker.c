@@ -2,6 +2,7 @@
 /* Life of a worker and one turn of it: mail, what other workers gave, the TUN, the links, time. */
 #include "fastpath/worker.h"
 
+#include "fastpath/worker_state.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include "fastpath/worker_state.h"
 
 enum {
 	MAIL_BYTES = LIMIT_CTL_QUEUE_BYTES,
@@ -53,8 +53,7 @@ void worker_want_key(struct worker *w, uint64_t net64, bool own)
 	const struct ctl_want_key want = {.net64 = net64, .own = own};
 
 	worker_due(w, mono_add_ms(w->now, LIMIT_WAIT_MS));
-	if (wait_may_ask(&w->wait, net64, own, w->now) &&
-	    !mail_put(w->out, CTL_WANT_KEY, &want, sizeof(want), NULL, 0))
+	if (wait_may_ask(&w->wait, net64, own, w->now) && !mail_put(w->out, CTL_WANT_KEY, &want, sizeof(want), NULL, 0))
 		stat_inc(w->stats, STAT_drop_ctl_full);
 }
 
@@ -249,9 +248,11 @@ static int make_memory(struct worker *w)
 	w->seal_buffer = reserve(WORKER_SEAL_BUFFER_BYTES);
 	w->tun.buffer = reserve(TUNQ_BUFFER_BYTES);
 	w->links = reserve(LIMIT_LINK_SLOTS * sizeof(w->links[0]));
+	w->link_buffers = reserve(LIMIT_LINK_SLOTS * sizeof(w->link_buffers[0]));
 	w->in = mail_new(MAIL_BYTES);
 	w->out = mail_new(MAIL_BYTES);
-	if (!w->pool || !w->read_buffer || !w->seal_buffer || !w->tun.buffer || !w->links || !w->in || !w->out)
+	if (!w->pool || !w->read_buffer || !w->seal_buffer || !w->tun.buffer || !w->links || !w->link_buffers ||
+	    !w->in || !w->out)
 		return -errno;
 	wait_init(&w->wait, w->pool, w->stats);
 	return handover_init(w);
@@ -369,6 +370,7 @@ void worker_join_free(struct worker *w)
 	release(w->seal_buffer, WORKER_SEAL_BUFFER_BYTES);
 	release(w->tun.buffer, TUNQ_BUFFER_BYTES);
 	release(w->links, LIMIT_LINK_SLOTS * sizeof(w->links[0]));
+	release(w->link_buffers, LIMIT_LINK_SLOTS * sizeof(w->link_buffers[0]));
 	if (w->f->workers[w->index] == w)
 		w->f->workers[w->index] = NULL;
 	free(w);

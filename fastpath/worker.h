@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A worker: one thread with its own epoll, TUN queue, links, buffers and counters. Everything packets do happens here, in runs; it
- * waits for nobody. It talks to the control thread by two rings of records of ctl.h (mail.h), one each way:
+/* A worker: one thread with its own epoll, TUN queue, links, buffers and counters. Everything packets do happens here,
+ * in runs; it waits for nobody. It talks to the control thread by two rings of records of ctl.h (mail.h), one each way:
  *   to the worker    ADOPT (tail: int fd), LINK_CLOSE, TLV, NO_KEY (look the /64 up again: a key was published or
  *                    will not come), CONFIG (MTU, log level), STOP
  *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY: passed on as they are */
 #ifndef FASTPATH_WORKER_H
 #define FASTPATH_WORKER_H
 
-#include <pthread.h>
 #include "fastpath/epoch.h"
 #include "fastpath/key.h"
 #include "fastpath/mail.h"
@@ -16,6 +15,7 @@
 #include "shared/base/network.h"
 #include "shared/ctl.h"
 #include "shared/lanes.h"
+#include <pthread.h>
 
 /* Per link slot, written by the worker that owns the link (relaxed), read by the control thread for LINK_INFO. */
 struct link_counters {
@@ -39,14 +39,16 @@ struct fastpath {
 	struct link_counters *links; /* [LIMIT_LINK_SLOTS] */
 };
 
-/* tun_fd: this worker's queue, or -1; becomes the worker's. NULL with errno on failure. All workers are made before one starts. */
+/* tun_fd: this worker's queue, or -1; becomes the worker's. NULL with errno on failure. All workers are made before one
+ * starts. */
 struct worker *worker_new(struct fastpath *f, unsigned index, int tun_fd);
 /* Starts its thread. 0 or -errno. */
 MUST_CHECK int worker_start(struct worker *w);
 /* Mailboxes: the control thread writes `in` and then calls mail_kick(in); reads `out` when its eventfd is readable. */
 struct mail *worker_in(struct worker *w);
 struct mail *worker_out(struct worker *w);
-/* After STOP was mailed to all workers: waits for all threads, closes the links and the TUN queue of this one, frees it. */
+/* After STOP was mailed to all workers: waits for all threads, closes the links and the TUN queue of this one, frees
+ * it. */
 void worker_join_free(struct worker *w);
 
 #endif

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker holds, shared by the files of the packet path and nobody else. Everything here belongs to the worker's thread, but for
- * the two mailboxes, the rings that others write, and `wake`. */
+/* What a worker holds, shared by the files of the packet path and nobody else. Everything here belongs to the worker's
+ * thread, but for the two mailboxes, the rings that others write, and `wake`. */
 #ifndef FASTPATH_WORKER_STATE_H
 #define FASTPATH_WORKER_STATE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "fastpath/encap.h"
 #include "fastpath/gso.h"
 #include "fastpath/icmp.h"
@@ -16,9 +13,13 @@
 #include "fastpath/tunq.h"
 #include "fastpath/wait.h"
 #include "fastpath/worker.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
-	/* Frames sealed in one stage. Smaller than a read: what is sealed should still be in the cache when it is sent. */
+	/* Frames sealed in one stage. Smaller than a read: what is sealed should still be in the cache when it is sent.
+	 */
 	WORKER_SEAL_BYTES = 128 * 1024,
 	WORKER_SEAL_BUFFER_BYTES = WORKER_SEAL_BYTES + 128 * 1024,
 	/* A stage that used more of a buffer than this makes the worker look after its memory a second later. */
@@ -36,7 +37,7 @@ struct worker_memo {
 
 /* Frames on their way to another worker's links. */
 struct worker_hand {
-	struct chunk *open;   /* being filled; owned */
+	struct chunk *open; /* being filled; owned */
 	uint32_t outstanding; /* of our chunks, there now */
 };
 
@@ -53,20 +54,21 @@ struct worker {
 	struct worker_memo to, from;
 	uint8_t *read_buffer, *seal_buffer; /* of their sizes; address space, touched when used */
 	size_t seal_used;
-	struct link *dirty;                 /* links to be written at the end of the stage */
-	bool reap;                          /* some link failed */
-	bool mourning;                      /* some link's end could not be told yet */
+	struct link *dirty; /* links to be written at the end of the stage */
+	bool reap; /* some link failed */
+	bool mourning; /* some link's end could not be told yet */
 	bool stop, busy;
 	struct tunq tun;
 	struct gso_join join;
 	bool tun_paused;
-	uint32_t pressing;                  /* link that own traffic went to last; while paused it waits for it */
-	struct mono timer_at;               /* what the timer is set to */
+	uint32_t pressing; /* link that own traffic went to last; while paused it waits for it */
+	struct mono timer_at; /* what the timer is set to */
 	struct mono trim_at;
 
-	struct link *links;                 /* [LIMIT_LINK_SLOTS], zeroed address space; those of other workers stay unused */
+	struct link *links; /* [LIMIT_LINK_SLOTS], zeroed address space; those of other workers stay unused */
+	struct link_buffers *link_buffers; /* [LIMIT_LINK_SLOTS], address space, touched when used */
 	unsigned active_count;
-	uint16_t active[LIMIT_LINK_SLOTS];  /* slots in use */
+	uint16_t active[LIMIT_LINK_SLOTS]; /* slots in use */
 
 	struct wait wait;
 	struct icmp_rate oob_rate;
@@ -74,9 +76,9 @@ struct worker {
 	uint32_t local_count;
 
 	struct worker_hand hand[LIMIT_WORKERS];
-	struct ring *hand_in;               /* [worker_count], from each */
+	struct ring *hand_in; /* [worker_count], from each */
 	int wake_fd;
-	bool wake_armed;                    /* atomic: others write wake_fd */
+	bool wake_armed; /* atomic: others write wake_fd */
 
 	struct mail *in, *out;
 	int epoll_fd, timer_fd;
@@ -114,8 +116,8 @@ void links_ask_close(struct worker *w, const struct ctl_link_close *close);
 void links_ask_tlv(struct worker *w, const uint8_t *body, size_t len);
 /* Ours and up; else NULL. */
 struct link *links_find(const struct worker *w, uint32_t id);
-/* Appends whole frames that lie one behind the other to the link's run, or gives them to its worker. They must stay where they
- * are until links_flush(). */
+/* Appends whole frames that lie one behind the other to the link's run, or gives them to its worker. They must stay
+ * where they are until links_flush(). */
 void links_send(struct worker *w, uint32_t id, uint8_t *frames, size_t bytes, uint32_t count);
 /* Writes every run. After it nothing refers to the buffers. */
 void links_flush(struct worker *w);

@@ -31,6 +31,7 @@ enum {
 	ECHO_MS = 120 * 1000, /* so long a former router id of ours may still be heard */
 	REQUEST_HOLD_MS = 60 * 1000,
 	REQUEST_RETRY_MS = 1000, /* a forwarder tries the next path, and an asker asks again; that doubles, up to: */
+	REQUEST_SEARCH_MS = 2000, /* a forwarder that has tried all paths begins anew; that doubles, up to the hold time */
 	REQUEST_RETRY_MAX_MS = 32 * 1000,
 	REQUEST_PATHS = 4, /* a forwarded request tries so many neighbours, one after the other */
 };
@@ -113,6 +114,8 @@ struct request {
 	/* Forwarded for a neighbour. */
 	struct mono retry_due;
 	bool retrying;
+	struct mono search_next;
+	uint32_t search_wait_ms; /* 0: never forwarded */
 	uint8_t hop_count, asked_count;
 	uint32_t asker, asked[REQUEST_PATHS]; /* links */
 	struct request *prev, *next; /* queue of those retrying */
@@ -250,7 +253,7 @@ bool receive_key_owns(const struct babel *b, const struct prefix *p, const uint8
 /* request.c */
 /* Asks every advertiser of the source's prefix for a seqno newer than its distance, unless asked lately. */
 void request_want(struct babel *b, const struct source *s, struct mono now);
-/* Passes a neighbour's request on, unless it was seen lately or there is no path. False: ignored. */
+/* Passes a neighbour's request on, unless that was done lately or there is no path. False: ignored. */
 bool request_forward(struct babel *b, const struct neigh *from, const struct net *net,
 		     const struct tlv_seqno_request *q, struct mono now);
 struct mono request_tick(struct babel *b, struct mono now);

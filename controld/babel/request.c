@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seqno requests (wire-200 4.8; RFC 8966 3.8), ours and others', remembered by what they ask for. One that was seen
- * within the hold time is not passed on again, whoever sends it: a forwarder tries its other paths by itself. Ours are
- * asked again, ever more rarely, as long as something asks for them; only we ask every advertiser. */
+/* Seqno requests (wire-200 4.8; RFC 8966 3.8), ours and others', remembered by what they ask for. A repeat of
+ * one that was passed on is dropped, whoever sends it: a forwarder tries its other paths by itself. Ours are asked again,
+ * ever more rarely, as long as something asks for them; only we ask every advertiser. */
 #include "controld/babel/core.h"
 #include <assert.h>
 
@@ -78,6 +78,13 @@ static void request_renew(struct babel *b, struct request *q, struct mono now)
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, b->requests, &q->key, sizeof(q->key), q->hh.hashv, q);
 }
 
+static uint32_t next_wait(uint32_t wait_ms, uint32_t first_ms, uint32_t max_ms)
+{
+	if (wait_ms == 0)
+		return first_ms;
+	return wait_ms * 2 < max_ms ? wait_ms * 2 : max_ms;
+}
+
 void request_want(struct babel *b, const struct source *s, struct mono now)
 {
 	const struct net *net = s->key.net;
@@ -90,9 +97,7 @@ void request_want(struct babel *b, const struct source *s, struct mono now)
 		request_renew(b, q, now);
 	else
 		q = request_add(b, &key, now);
-	q->ask_wait_ms = q->ask_wait_ms ? q->ask_wait_ms * 2 : REQUEST_RETRY_MS;
-	if (q->ask_wait_ms > REQUEST_RETRY_MAX_MS)
-		q->ask_wait_ms = REQUEST_RETRY_MAX_MS;
+	q->ask_wait_ms = next_wait(q->ask_wait_ms, REQUEST_RETRY_MS, REQUEST_RETRY_MAX_MS);
 	q->ask_next = mono_add_ms(now, q->ask_wait_ms);
 	for (const struct route *r = net->routes; r; r = r->next)
 		if (route_is_finite(r))
@@ -141,21 +146,36 @@ static bool request_try(struct babel *b, struct request *q, const struct net *ne
 	return true;
 }
 
+static void search_begin(struct request *q, struct mono now)
+{
+	q->asked_count = 0;
+	q->search_wait_ms = next_wait(q->search_wait_ms, REQUEST_SEARCH_MS, REQUEST_HOLD_MS);
+	q->search_next = mono_add_ms(now, q->search_wait_ms);
+}
+
+/* A repeat is dropped, unless there is a path that was not tried. When all were, and some time has passed, they are
+ * tried again, for requests get lost where links die; but ever more rarely. */
 bool request_forward(struct babel *b, const struct neigh *from, const struct net *net,
 		     const struct tlv_seqno_request *t, struct mono now)
 {
 	const struct request_key key = make_key(&net->prefix, &t->router_id, t->seqno);
 	struct request *q = request_find(b, &key);
 
-	if (q)
+	if (q && q->retrying)
 		return false;
-	q = request_add(b, &key, now);
+	if (!q)
+		q = request_add(b, &key, now);
+	if (q->search_wait_ms == 0)
+		search_begin(q, now); /* it is new, or only we have asked */
 	q->asker = from->link;
 	q->hop_count = t->hop_count - 1;
 	if (request_try(b, q, net, now))
 		return true;
-	request_del(b, q);
-	return false;
+	if (!mono_is_due(q->search_next, now))
+		return false;
+	search_begin(q, now);
+	request_renew(b, q, now);
+	return request_try(b, q, net, now);
 }
 
 static bool request_is_answered(const struct request *q, const struct net *net)

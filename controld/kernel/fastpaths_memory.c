@@ -6,8 +6,8 @@
 #include "shared/lanes.h"
 
 #include <assert.h>
-#include <sodium.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static struct lanes *map(int fd)
@@ -20,6 +20,7 @@ static struct lanes *map(int fd)
 void fastpaths_memory_make(struct fastpaths *f)
 {
 	struct lanes_header *h;
+	ssize_t got;
 
 	if (f->lanes)
 		return;
@@ -29,7 +30,8 @@ void fastpaths_memory_make(struct fastpaths *f)
 	/* A few pages: without them nothing else works either. */
 	assert(f->lanes);
 	h = &f->lanes->header;
-	randombytes_buf(f->memory.id, sizeof(f->memory.id));
+	got = getrandom(f->memory.id, sizeof(f->memory.id), 0);
+	assert(got == sizeof(f->memory.id));
 	h->magic = LANES_MAGIC;
 	h->version = LANES_VERSION;
 	h->bytes = sizeof(struct lanes);

@@ -84,8 +84,8 @@ struct fastpaths {
 };
 
 /* fastpaths_spawn.c */
-/* Starts the program with the listening socket. Its life, or NULL with -errno in *error. */
-struct life *fastpaths_spawn(struct fastpaths *f, int *error);
+/* Starts the program with the listening socket. A connection to it and its life, or -errno. */
+int fastpaths_spawn(struct fastpaths *f, struct life **life);
 struct life *fastpaths_life_new(struct fastpaths *f, pid_t pid, bool child);
 void fastpaths_life_kill(const struct life *l, int signal);
 void fastpaths_life_free(struct life *l);

@@ -114,28 +114,38 @@ static int spawn(const char *program, int listen_fd, pid_t *pid)
 	return -r;
 }
 
-struct life *fastpaths_spawn(struct fastpaths *f, int *error)
+/* Connected before the program runs, so that its end is seen as the end of the connection, however early it comes. */
+static int listen_and_connect(const char *path, int *listen_fd)
 {
-	struct life *l = NULL;
-	int listen_fd, r;
-	pid_t pid;
+	int fd;
 
 	/* Whoever still holds the old socket cannot be reached by it any more. */
-	if (unlink(f->path) < 0 && errno != ENOENT) {
-		*error = -errno;
-		return NULL;
-	}
-	listen_fd = ctlsock_listen(f->path);
-	if (listen_fd < 0) {
-		*error = listen_fd;
-		return NULL;
-	}
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	*listen_fd = ctlsock_listen(path);
+	if (*listen_fd < 0)
+		return *listen_fd;
+	fd = ctlsock_connect(path);
+	if (fd < 0)
+		close(*listen_fd);
+	return fd;
+}
+
+int fastpaths_spawn(struct fastpaths *f, struct life **life)
+{
+	int listen_fd = -1, r;
+	pid_t pid;
+	const int fd = listen_and_connect(f->path, &listen_fd);
+
+	if (fd < 0)
+		return fd;
 	r = spawn(f->program, listen_fd, &pid);
 	close(listen_fd);
 	if (r == 0) {
-		l = fastpaths_life_new(f, pid, true);
-		r = l ? 0 : -EMFILE;
+		*life = fastpaths_life_new(f, pid, true);
+		r = *life ? fd : -EMFILE;
 	}
-	*error = r;
-	return l;
+	if (r < 0)
+		close(fd);
+	return r;
 }

@@ -107,7 +107,7 @@ static void on_socket(void *ctx, unsigned events)
 		return;
 	}
 	if (s->state != SLOT_ENDING)
-		log_err("fastpath is gone: its links are lost, a new one is started");
+		log_err("fastpath is gone%s", s->told_ready ? ": its links are lost" : " before it was ready");
 	fastpaths_slot_dead(s);
 }
 
@@ -143,27 +143,12 @@ static int connect_checked(const struct fastpaths *f)
 
 int fastpaths_slot_open(struct fastpath_slot *s, bool adopt)
 {
-	struct life *life;
-	int fd, r = 0;
+	int fd = adopt ? connect_checked(s->f) : -ENOENT;
 
-	if (adopt) {
-		fd = connect_checked(s->f);
-		if (fd >= 0) {
-			greet(s, fd);
-			return 0;
-		}
-		if (fd != -ENOENT && fd != -ECONNREFUSED)
-			return fd;
-	}
-	life = fastpaths_spawn(s->f, &r);
-	if (!life)
-		return r;
-	fd = connect_checked(s->f);
-	if (fd < 0) {
-		fastpaths_life_kill(life, SIGKILL);
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
+		fd = fastpaths_spawn(s->f, &s->life);
+	if (fd < 0)
 		return fd;
-	}
-	s->life = life;
 	greet(s, fd);
 	return 0;
 }

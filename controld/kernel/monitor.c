@@ -201,25 +201,39 @@ static void settle_addresses(struct monitor *m)
 	}
 }
 
+/* Drops what is gone, or all. */
+static void sweep_addresses(struct monitor *m, bool all)
+{
+	struct address *next;
+
+	for (struct address *a = m->addresses; a; a = next) {
+		next = a->hh.next;
+		if (!all && !a->gone)
+			continue;
+		HASH_DEL(m->addresses, a);
+		free(a);
+	}
+}
+
+static void sweep_ifaces(struct monitor *m, bool all)
+{
+	struct iface *next;
+
+	for (struct iface *i = m->ifaces; i; i = next) {
+		next = i->hh.next;
+		if (!all && !i->gone)
+			continue;
+		HASH_DEL(m->ifaces, i);
+		free(i);
+	}
+}
+
 static void settle(struct monitor *m)
 {
-	struct address *a, *next_address;
-	struct iface *i, *next_iface;
-
 	settle_ifaces(m);
 	settle_addresses(m);
-	HASH_ITER (hh, m->addresses, a, next_address) {
-		if (a->gone) {
-			HASH_DEL(m->addresses, a);
-			free(a);
-		}
-	}
-	HASH_ITER (hh, m->ifaces, i, next_iface) {
-		if (i->gone) {
-			HASH_DEL(m->ifaces, i);
-			free(i);
-		}
-	}
+	sweep_addresses(m, false);
+	sweep_ifaces(m, false);
 }
 
 static int dump(struct monitor *m, uint16_t type, size_t fixed_bytes)
@@ -314,19 +328,10 @@ int monitor_start(struct monitor *m)
 
 void monitor_free(struct monitor *m)
 {
-	struct address *a, *next_address;
-	struct iface *i, *next_iface;
-
 	if (!m)
 		return;
-	HASH_ITER (hh, m->addresses, a, next_address) {
-		HASH_DEL(m->addresses, a);
-		free(a);
-	}
-	HASH_ITER (hh, m->ifaces, i, next_iface) {
-		HASH_DEL(m->ifaces, i);
-		free(i);
-	}
+	sweep_addresses(m, true);
+	sweep_ifaces(m, true);
 	loop_timer_free(m->again);
 	loop_fd_free(m->watch);
 	if (m->socket)

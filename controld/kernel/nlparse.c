@@ -2,6 +2,7 @@
 /* Netlink answers as structs; see nlparse.h. */
 #include "controld/kernel/nlparse.h"
 
+#include "shared/base/buf.h"
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
@@ -18,6 +19,16 @@ struct reader {
 static const void *fixed_part(const struct nlmsghdr *h, size_t bytes)
 {
 	return mnl_nlmsg_get_payload_len(h) >= bytes ? mnl_nlmsg_get_payload(h) : NULL;
+}
+
+/* Goes over the attributes behind the fixed part. libmnl's own loop over a message rounds its length up to 4 and may
+ * read beyond. */
+static void each_attr(const struct nlmsghdr *h, size_t fixed_bytes, mnl_attr_cb_t fn, void *data)
+{
+	const size_t start = MNL_ALIGN(fixed_bytes), len = mnl_nlmsg_get_payload_len(h);
+
+	if (len > start)
+		mnl_attr_parse_payload(mnl_nlmsg_get_payload_offset(h, start), len - start, fn, data);
 }
 
 /* Copies an attribute of exactly that size; false if it has another. */
@@ -61,7 +72,7 @@ static void read_link(const struct reader *r, const struct nlmsghdr *h)
 		return;
 	l.ifindex = (unsigned)m->ifi_index;
 	l.flags = m->ifi_flags;
-	mnl_attr_parse(h, sizeof(*m), link_attr, &l);
+	each_attr(h, sizeof(*m), link_attr, &l);
 	if (l.name[0])
 		r->ops->link(r->ctx, &l);
 }
@@ -114,7 +125,7 @@ static void read_address(const struct reader *r, const struct nlmsghdr *h)
 		return;
 	p.ip_bytes = m->ifa_family == AF_INET ? 4 : 16;
 	p.flags = m->ifa_flags;
-	mnl_attr_parse(h, sizeof(*m), address_attr, &p);
+	each_attr(h, sizeof(*m), address_attr, &p);
 	if (!p.has_local && !p.has_address)
 		return;
 	a.ifindex = m->ifa_index;
@@ -167,7 +178,7 @@ static void read_route(const struct reader *r, const struct nlmsghdr *h)
 	if (!r->ops->route || !m || m->rtm_family != AF_INET6 || m->rtm_dst_len > 128)
 		return;
 	p.table = m->rtm_table;
-	mnl_attr_parse(h, sizeof(*m), route_attr, &p);
+	each_attr(h, sizeof(*m), route_attr, &p);
 	if (!p.has_dst && m->rtm_dst_len > 0)
 		return;
 	route = (struct nl_route){.dst = prefix_make(&p.dst, m->rtm_dst_len), .table = p.table, .type = m->rtm_type};
@@ -205,23 +216,34 @@ static int end_code(const struct nlmsghdr *h)
 	return code > 0 || code < -4095 ? -EPROTO : code;
 }
 
+static void judge(const struct reader *r, const struct nlmsghdr *h, uint32_t seq, struct nl_verdict *v)
+{
+	if (seq && h->nlmsg_seq != seq)
+		return;
+	v->lost |= h->nlmsg_type == NLMSG_OVERRUN || (h->nlmsg_flags & NLM_F_DUMP_INTR);
+	if (h->nlmsg_type >= NLMSG_MIN_TYPE) {
+		read_message(r, h);
+	} else if (seq && (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE)) {
+		v->end = true;
+		v->error = end_code(h);
+	}
+}
+
+/* Not with libmnl's iterator, which takes a length of more than 2 GiB for a negative number, and so for one that fits.
+ */
 struct nl_verdict nl_read(const void *bytes, size_t len, uint32_t seq, const struct nl_ops *ops, void *ctx)
 {
 	const struct reader r = {.ops = ops, .ctx = ctx};
 	struct nl_verdict v = {.end = false};
-	const struct nlmsghdr *h = bytes;
-	int left = len > INT32_MAX ? INT32_MAX : (int)len;
+	struct rd in = rd_init(bytes, len);
 
-	for (; mnl_nlmsg_ok(h, left) && !v.end; h = mnl_nlmsg_next(h, &left)) {
-		if (seq && h->nlmsg_seq != seq)
-			continue;
-		v.lost |= h->nlmsg_type == NLMSG_OVERRUN || (h->nlmsg_flags & NLM_F_DUMP_INTR);
-		if (h->nlmsg_type >= NLMSG_MIN_TYPE) {
-			read_message(&r, h);
-		} else if (seq && (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE)) {
-			v.end = true;
-			v.error = end_code(h);
-		}
+	while (!v.end && rd_left(&in) >= sizeof(struct nlmsghdr)) {
+		const struct nlmsghdr *h = (const void *)in.p;
+
+		if (h->nlmsg_len < sizeof(*h) || !rd_take(&in, h->nlmsg_len))
+			break;
+		judge(&r, h, seq, &v);
+		rd_take(&in, -h->nlmsg_len % MNL_ALIGNTO);
 	}
 	return v;
 }

@@ -35,10 +35,12 @@ bool log_limit_pass(struct log_limit *limit, const char *module);
 #ifndef LOG_MODULE
 #define LOG_MODULE "main"
 #endif
-#define log_at(level, ...)                                       \
-	do {                                                     \
-		if ((level) <= log_level)                        \
-			log_write((level), LOG_MODULE, __VA_ARGS__); \
+#define log_at(level, ...)                                               \
+	do {                                                             \
+		const enum log_level at_ = (level);                      \
+                                                                         \
+		if (at_ <= log_level)                                    \
+			log_write(at_, LOG_MODULE, __VA_ARGS__);         \
 	} while (0)
 #define log_err(...) log_at(LOG_ERR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)

@@ -267,7 +267,7 @@ def measure_routes(_):
         lab.host("n", "p")
         lab.wire("n", "p")
         lab.key("n")
-        n = lab.node("n", "--disable-peer-discovery")
+        n = lab.node("n")
         wait_for(lambda: ":9651" in lab.on("n", "ss -6ltn"), what="listener")
         pids = lab.pids(n)
         quiet = Feeder(lab, "p", ("10.1.0.1", 9651), 0)

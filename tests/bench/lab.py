@@ -117,7 +117,7 @@ class Lab:
         return out["address"]
 
     def node(self, h, *options):
-        p = self.start(h, [f"{BIN}/controld", "-k", f"{self.work}/{h}.key", "--run-dir", f"{self.work}/{h}.run", *options],
+        p = self.start(h, [f"{BIN}/controld", "-k", f"{self.work}/{h}.key", "--run-dir", f"{self.work}/{h}.run", "--disable-peer-discovery", *options],
                        f"{self.work}/{h}.log")
         p.host = h
         return p

@@ -14,10 +14,10 @@ wire a b
 wire a c
 wire b d
 wire c d
-node b
-node c
-node a --peers 10.1.0.2:9651 10.2.0.2:9651
-node d --peers 10.3.0.1:9651 10.4.0.1:9651
+node b --disable-peer-discovery
+node c --disable-peer-discovery
+node a --peers 10.1.0.2:9651 10.2.0.2:9651 --disable-peer-discovery
+node d --peers 10.3.0.1:9651 10.4.0.1:9651 --disable-peer-discovery
 wait_for 10 "keys" test -s "$WORK/a/key" -a -s "$WORK/b/key" -a -s "$WORK/c/key" -a -s "$WORK/d/key"
 A=$(addr a) D=$(addr d)
 wait_for 10 "a pings d" pings a "$D"

@@ -56,6 +56,7 @@ dialler = fresh()
 check("our Update is the node's own prefix, metric 0", lambda: dialler.expect(
     "Update", lambda u: (u.prefix, u.plen, u.metric, u.router_id[:32]) == (BASE, 64, 0, NODE_KEY)))
 dialler.wait_key(NODE)
+dialler.announce_now()  # so that the node knows the way back
 check("peer dials: ping", lambda: dialler.ping(NODE, 20))
 for size in (0, 1, 100, 1200, 1352):
     check(f"ping of {size} bytes", lambda: dialler.ping(NODE, 10, size=size))
@@ -72,6 +73,7 @@ dialled = p.Peer(p.Identity.generate())
 dialled.listen(LISTEN)
 check("node dials", lambda: dialled.wait_link(60))
 dialled.wait_key(NODE)
+dialled.announce_now()
 check("node dials: ping", lambda: dialled.ping(NODE, 20))
 
 # The node in the middle.

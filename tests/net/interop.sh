@@ -10,9 +10,8 @@ host n p m
 wire n p
 wire p m
 node n --peers 10.1.0.2:9700
-node m --peers 10.2.0.1:9701
-wait_for 10 "keys" test -s "$WORK/n/key" -a -s "$WORK/m/key"
-N=$(addr n) M=$(addr m)
+wait_for 10 "key" test -s "$WORK/n/key"
+N=$(addr n)
 wait_for 10 "n listens" sh -c "nsenter --net=/run/netns/$(ns n) ss -6ltn | grep -q :9651"
 on p "$PYTHON" "$TOP/tests/net/interop.py" "$N" "$(pubkey n)" 10.1.0.1 9651 9700 >"$WORK/interop.out" 2>"$WORK/interop.err"
 sed '/^1\.\./d' "$WORK/interop.out"
@@ -24,6 +23,9 @@ check "the log names what else it was" sh -c "grep -qi http $WORK/n/log && grep 
 
 # The peer in the middle of our two nodes.
 background p middle "$PYTHON" "$TOP/tests/support/peer200.py" listen --forward --listen 9701 --connect 10.1.0.1:9651 --timeout 60
+node m --peers 10.2.0.1:9701
+wait_for 10 "key" test -s "$WORK/m/key"
+M=$(addr m)
 wait_for 40 "n pings m through the peer" pings n "$M"
 ok "n pings m through the peer"
 check "m pings n through the peer" pings m "$N"

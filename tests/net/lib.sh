@@ -109,7 +109,7 @@ wire() {
 node() {
 	local h=$1
 	shift
-	on "$h" "$BIN/controld" -k "$WORK/$h/key" --run-dir "$WORK/$h/run" --state-dir "$WORK/$h/state" "$@" \
+	nsenter --net="/run/netns/$(ns "$h")" "$BIN/controld" -k "$WORK/$h/key" --run-dir "$WORK/$h/run" --state-dir "$WORK/$h/state" "$@" \
 		>>"$WORK/$h/out" 2>>"$WORK/$h/log" </dev/null &
 	echo $! >"$WORK/$h/pid"
 	PIDS+=($!)
@@ -147,7 +147,7 @@ counter() {
 background() { # host, name, command...: its output in $WORK/name.out
 	local h=$1 name=$2
 	shift 2
-	on "$h" "$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
+	nsenter --net="/run/netns/$(ns "$h")" "$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
 	PIDS+=($!)
 	echo $! >"$WORK/$name.pid"
 }

@@ -14,7 +14,7 @@ unprivileged() { # name, options
 	shift
 	mkdir -p "$WORK/$n"
 	chown nobody "$WORK/$n"
-	on b setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all --bounding-set=-all "$BIN/controld" -k "$WORK/$n/key" \
+	nsenter --net="/run/netns/$(ns b)" setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all --bounding-set=-all "$BIN/controld" -k "$WORK/$n/key" \
 		--run-dir "$WORK/$n/run" --state-dir "$WORK/$n/state" --no-tun --disable-peer-discovery "$@" >>"$WORK/$n/out" 2>>"$WORK/$n/log" </dev/null &
 	echo $! >"$WORK/$n/pid"
 	PIDS+=($!)
@@ -42,7 +42,7 @@ check "bad port: exit 2" fails 2 "port" --port 70000
 check "bad peer: exit 2" fails 2 "peers" --peers 10.0.0.1 --no-tun
 check "unknown subcommand: exit 2" fails 2 "nonsense" nonsense
 printf short >"$WORK/short"
-check "short key file: exit 1" fails 1 "32 bytes" -k "$WORK/short" --no-tun
+check "short key file: exit 1" fails 1 "too short" -k "$WORK/short" --no-tun
 check "the short key file was not touched" equal "$(cat "$WORK/short")" short
 mkdir "$WORK/dir"
 check "key file is a directory: exit 1" fails 1 "director" -k "$WORK/dir" --no-tun
@@ -51,7 +51,8 @@ check "bad key to inspect: exit 1" fails 1 "key" inspect 1234
 
 # Another overlay already has 200::/7.
 host e
-on e ip link add other type dummy
+on e ip link add other type veth peer name far
+on e ip link set far up
 on e ip link set other up
 on e ip -6 route add 200::/7 dev other
 occupied() { on e timeout 20 "$BIN/controld" -k "$WORK/e/key" --run-dir "$WORK/e/run" >"$WORK/wrong" 2>&1 </dev/null; [ $? = 1 ] && grep -q "other" "$WORK/wrong"; }

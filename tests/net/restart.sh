@@ -9,9 +9,9 @@ tool load
 host a b c
 wire a b
 wire b c
-node b
-node a --peers 10.1.0.2:9651
-node c --peers 10.2.0.1:9651
+node b --disable-peer-discovery
+node a --disable-peer-discovery --peers 10.1.0.2:9651
+node c --disable-peer-discovery --peers 10.2.0.1:9651
 wait_for 10 "keys" test -s "$WORK/a/key" -a -s "$WORK/b/key" -a -s "$WORK/c/key"
 C=$(addr c)
 wait_for 10 "a pings c" pings a "$C"
@@ -23,14 +23,14 @@ links() { on b ss -tnH state established '( sport = :9651 )' | awk '{ print $4, 
 for h in b a c; do
 	before=$(links)
 	background a probe "$TOOLS/load" probe "$C" 7000 1000 4
-	wait_for 5 "probes run" sh -c "nsenter --net=/run/netns/$(ns a) ss -6unp | grep -q load"
+	wait_for 5 "probes run" sh -c "nsenter --net=/run/netns/$(ns a) ss -6uanp | grep -q load"
 	fast=$(fastpath_of $h)
 	kill -KILL "$(pid_of $h)"
 	wait "$(pid_of $h)" 2>/dev/null
 	case $h in
-	b) node b ;;
-	a) node a --peers 10.1.0.2:9651 ;;
-	c) node c --peers 10.2.0.1:9651 ;;
+	b) node b --disable-peer-discovery ;;
+	a) node a --disable-peer-discovery --peers 10.1.0.2:9651 ;;
+	c) node c --disable-peer-discovery --peers 10.2.0.1:9651 ;;
 	esac
 	wait_for 5 "adoption by $h" logged $h "adopted"
 	wait "$(cat "$WORK/probe.pid")"
@@ -70,7 +70,7 @@ check "a second daemon with the same key ends, naming the first" second
 # Both at once.
 kill -KILL "$(pid_of b)" "$(fastpath_of b)"
 wait "$(pid_of b)" 2>/dev/null
-node b
+node b --disable-peer-discovery
 wait_for 10 "a pings c again" pings a "$C"
 ok "both processes of b killed: a new start works"
 finish

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SAMPLE_EVENTS = 64 };
+enum { SAMPLE_EVENTS = 64 }; /* of a node, at least, between two readings of its sources */
 
 struct forward { /* what a node does with packets for a destination */
 	struct end *end; /* borrowed; NULL: no route */
@@ -22,8 +22,8 @@ struct distance {
 
 struct check {
 	struct world *world;
-	uint32_t generations, sample;
-	struct forward *forwards; /* [node][dest] */
+	uint32_t generations, sample_events;
+	struct forward *forwards; /* [dest][node]: a path lies close together */
 	struct distance *announced; /* [node][dest][generation]: the best ever sent */
 	struct distance *feasibility; /* [node][dest][generation]: as last read */
 	int *touched; /* destinations touched by this event */
@@ -41,6 +41,7 @@ struct check *check_new(struct world *w, uint32_t generations)
 	assert(c);
 	c->world = w;
 	c->generations = generations;
+	c->sample_events = n > SAMPLE_EVENTS ? (uint32_t)n : SAMPLE_EVENTS;
 	c->forwards = calloc(n * n, sizeof(*c->forwards));
 	c->announced = calloc(n * n * generations, sizeof(*c->announced));
 	c->feasibility = calloc(n * n * generations, sizeof(*c->feasibility));
@@ -69,7 +70,7 @@ struct check_totals check_totals(const struct world *w)
 
 static struct forward *forward_at(const struct check *c, int node, int dest)
 {
-	return &c->forwards[(size_t)node * (size_t)c->world->node_count + (size_t)dest];
+	return &c->forwards[(size_t)dest * (size_t)c->world->node_count + (size_t)node];
 }
 
 static struct distance *distance_at(const struct check *c, struct distance *table, const struct node *n,
@@ -234,12 +235,12 @@ static void on_source(void *ctx, const struct babel_source *s)
 		return;
 	t.generation = (uint32_t)generation;
 	last = distance_at(c, c->feasibility, n, &t);
-	if (last->stamp != 0 && last->stamp >= n->events / SAMPLE_EVENTS &&
+	if (last->stamp != 0 && last->stamp >= n->events / c->sample_events &&
 	    (seqno_newer(last->seqno, s->fd.seqno) || (last->seqno == s->fd.seqno && s->fd.metric > last->metric)))
 		world_fail(c->world, BROKEN_DISTANCE,
 			   "node %d: feasibility distance of %d.%u rises from (%u, %u) to (%u, %u)", n->index, t.dest,
 			   t.generation, last->seqno, last->metric, s->fd.seqno, s->fd.metric);
-	*last = (struct distance){s->fd.seqno, s->fd.metric, n->events / SAMPLE_EVENTS + 1};
+	*last = (struct distance){s->fd.seqno, s->fd.metric, n->events / c->sample_events + 1};
 	sent = distance_at(c, c->announced, n, &t);
 	if (!is_forgotten(c->world, sent) &&
 	    is_better(sent->seqno, sent->metric, &(struct distance){.seqno = s->fd.seqno, .metric = s->fd.metric}))
@@ -265,7 +266,7 @@ void check_event(struct node *n)
 		follow(c, n, c->touched[i]);
 	}
 	c->touched_count = 0;
-	if (++n->events % SAMPLE_EVENTS == 0)
+	if (++n->events % c->sample_events == 0)
 		sample_sources(c, n);
 }
 
@@ -274,7 +275,8 @@ void check_stopped(struct node *n)
 	struct check *c = n->world->check;
 	const size_t count = (size_t)c->world->node_count, start = (size_t)n->index * count;
 
-	memset(&c->forwards[start], 0, count * sizeof(*c->forwards));
+	for (size_t dest = 0; dest < count; dest++)
+		*forward_at(c, n->index, (int)dest) = (struct forward){0};
 	memset(&c->announced[start * c->generations], 0, count * c->generations * sizeof(*c->announced));
 	memset(&c->feasibility[start * c->generations], 0, count * c->generations * sizeof(*c->feasibility));
 }

@@ -12,6 +12,7 @@ enum {
 	CLIQUE_MAX = 12,
 	GENERATIONS = 4,
 	START_MS = 1500,
+	START_BIG_MS = 1, /* of a network of a given size, which costs by the second */
 	SETTLE_MS = 60000,
 	STEP_MS = 250,
 	QUIET_MS = 3000,
@@ -101,8 +102,9 @@ static void draw_world(struct run *r)
 		n->options = is_ref ? REF_DEFECTS : s->options;
 		n->judged = !is_ref;
 		r->mixed = r->mixed || is_ref;
-		queue_add(&r->world.queue, mono_add_ms(r->world.now, rng_range(&r->world.rng, 0, START_MS)), on_start,
-			  n, 0);
+		queue_add(&r->world.queue,
+			  mono_add_ms(r->world.now, rng_range(&r->world.rng, 0, s->nodes ? START_BIG_MS : START_MS)),
+			  on_start, n, 0);
 	}
 	r->outcome.nodes = count;
 	snprintf(r->outcome.what, sizeof(r->outcome.what), "%s of %d nodes and %d links%s", topo_name(shape), count,
@@ -149,7 +151,6 @@ static void quiet(struct run *r)
 			   (unsigned long long)(w->tlvs_sent - before), (unsigned long long)most);
 	if (w->failures == 0 && !r->mixed && !check_converged(w, false, why))
 		world_fail(w, BROKEN_REST, "no longer converged at rest: %s", why);
-	check_rest(w);
 }
 
 /* Runs until converged; the time it took since the last change, 0 if it was there already when first looked at; -1 if
@@ -192,8 +193,9 @@ static void rest(struct run *r)
 	converge_in_time(r, true, r->mixed ? mixed_bound_ms(r, true) : bound_ms(r));
 	if (r->mixed && r->world.failures == 0)
 		converge_in_time(r, false, mixed_bound_ms(r, false));
-	if (r->world.failures == 0)
+	if (r->world.failures == 0 && !r->scenario->nodes)
 		quiet(r);
+	check_rest(&r->world);
 }
 
 static void run_rounds(struct run *r)
@@ -203,7 +205,7 @@ static void run_rounds(struct run *r)
 
 	if (rounds < 0)
 		rounds = 1 + (int)rng_below(&w->rng, 3);
-	world_run(w, mono_add_ms(w->now, START_MS + 1));
+	world_run(w, mono_add_ms(w->now, (r->scenario->nodes ? START_BIG_MS : START_MS) + 1));
 	rest(r);
 	for (int i = 0; i < rounds && w->failures == 0; i++) {
 		struct mono over;

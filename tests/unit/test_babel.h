@@ -4,14 +4,15 @@
 #ifndef TESTS_UNIT_TEST_BABEL_H
 #define TESTS_UNIT_TEST_BABEL_H
 
-#include "controld/babel/babel.h"
-#include "controld/babel/tlv.h"
-#include "shared/limits.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+/* cmocka wants the four above first. */
+#include "controld/babel/babel.h"
+#include "controld/babel/tlv.h"
+#include "shared/limits.h"
+#include <cmocka.h>
 #include <stdlib.h>
 
 enum {

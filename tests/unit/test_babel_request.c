@@ -122,7 +122,7 @@ static void test_other_encodings_are_ignored(void **state)
 	world_free(w);
 }
 
-/* A request goes one way at a time, another way each second, and its repeats nowhere for 60 s. */
+/* A request goes one way at a time, another way each second; its repeats go nowhere. */
 static void test_suppression(void **state)
 {
 	struct world *w = world_with_links(4);
@@ -145,14 +145,49 @@ static void test_suppression(void **state)
 	assert_int_equal(world_count_requests(w, 1), 1);
 	world_run(w, 1000);
 	assert_int_equal(world_count_requests(w, 3), 1);
-	world_run(w, 57999);
 	world_request(w, 4, 1, 6);
+	world_run(w, 20000);
 	assert_int_equal(world_count_requests(w, 0), 3);
-	world_run(w, 1);
-	world_update(w, 1, 1, 5, 20);
-	world_request(w, 4, 1, 6);
-	assert_int_equal(world_count_requests(w, 0), 4);
 	assert_int_equal(world_count_requests(w, 4), 0);
+	world_free(w);
+}
+
+/* One who asks every second starts a search at 0, 3, 7, 15 and 31 s, of one request to each advertiser. */
+static void test_searches_get_rare(void **state)
+{
+	struct world *w = world_with_links(4);
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		world_update(w, 1, 1, 5, 20);
+		world_update(w, 2, 1, 5, 10);
+		world_request(w, 4, 1, 6);
+		world_request(w, 3, 1, 6);
+		world_run(w, 1000);
+	}
+	assert_int_equal(world_count_requests(w, 1), 5);
+	assert_int_equal(world_count_requests(w, 2), 5);
+	assert_int_equal(world_count_requests(w, 0), 10);
+	world_free(w);
+}
+
+/* A new advertiser is another path: it is asked at the next repeat. What we asked for ourselves does not count. */
+static void test_new_path_is_tried(void **state)
+{
+	struct world *w = world_with_links(4);
+
+	(void)state;
+	world_update(w, 1, 1, 5, 20);
+	world_update(w, 1, 1, 5, 500); /* we ask */
+	assert_int_equal(world_count_requests(w, 1), 1);
+	world_request(w, 4, 1, 6);
+	assert_int_equal(world_count_requests(w, 1), 2);
+	world_run(w, 1000);
+	world_request(w, 4, 1, 6);
+	assert_int_equal(world_count_requests(w, 0), 2);
+	world_update(w, 2, 1, 5, 70);
+	world_request(w, 4, 1, 6);
+	assert_int_equal(world_count_requests(w, 2), 1);
 	world_free(w);
 }
 
@@ -270,6 +305,8 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_other_encodings_are_ignored),
 		cmocka_unit_test(test_suppression),
+		cmocka_unit_test(test_searches_get_rare),
+		cmocka_unit_test(test_new_path_is_tried),
 		cmocka_unit_test(test_answer_ends_search),
 		cmocka_unit_test(test_asks_when_lost),
 		cmocka_unit_test(test_asks_when_selected_is_unfeasible),

@@ -7,26 +7,15 @@
 #include "shared/limits.h"
 
 static const struct {
-	const char *name;
-	enum ctl_type type;
 	size_t len;
+	enum ctl_type type;
 	int fds;
 } types[] = {
-#define CTL(name, NAME, number, fds) {#name, CTL_##NAME, sizeof(struct ctl_##name), fds},
+#define CTL(name, NAME, number, fds) {sizeof(struct ctl_##name), CTL_##NAME, fds},
 #include "shared/ctl.def"
 #undef CTL
 };
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
-
-/* Moves everything from a to b. */
-static void pump(struct pair *p)
-{
-	do {
-		assert_int_equal(ctlsock_flush(p->a), 0);
-		assert_int_equal(ctlsock_read(p->b), 0);
-	} while (ctlsock_wants_write(p->a));
-	assert_int_equal(ctlsock_read(p->b), 0);
-}
 
 static void test_every_type(void **state)
 {

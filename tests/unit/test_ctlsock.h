@@ -118,6 +118,16 @@ static size_t record(uint8_t *out, unsigned int type, size_t len)
 	return sizeof(header) + len;
 }
 
+/* Moves everything from a to b. */
+static void pump(struct pair *p)
+{
+	do {
+		assert_int_equal(ctlsock_flush(p->a), 0);
+		assert_int_equal(ctlsock_read(p->b), 0);
+	} while (ctlsock_wants_write(p->a));
+	assert_int_equal(ctlsock_read(p->b), 0);
+}
+
 #define pair_test(f) cmocka_unit_test_setup_teardown(f, open_pair, close_pair)
 
 #endif

@@ -198,6 +198,25 @@ static void cut_leaves_other_packets_alone(void **state)
 	assert_int_equal(got, len);
 	assert_memory_equal(room, expected, len);
 	assert_null(gso_cut_next(&c, &got));
+	assert_false(gso_cut_init(&c, &none, room, len - 1));
+}
+
+/* Surplus bytes after a super-packet are no payload. */
+static void cut_ends_where_the_length_says(void **state)
+{
+	const struct gso_header h = tcp_header(100);
+	struct packet p = flow();
+	const size_t super_len = super_tcp(&p, 150);
+	struct gso_cut c;
+	size_t len;
+
+	(void)state;
+	assert_true(gso_cut_init(&c, &h, room, super_len + 200));
+	assert_non_null(gso_cut_next(&c, &len));
+	assert_int_equal(len, 160);
+	assert_non_null(gso_cut_next(&c, &len));
+	assert_int_equal(len, 110);
+	assert_null(gso_cut_next(&c, &len));
 }
 
 static bool takes(const struct gso_header *h, size_t len)
@@ -306,6 +325,7 @@ int main(void)
 		cmocka_unit_test(cut_completes_checksums),
 		cmocka_unit_test(cut_never_sends_udp_without_checksum),
 		cmocka_unit_test(cut_leaves_other_packets_alone),
+		cmocka_unit_test(cut_ends_where_the_length_says),
 		cmocka_unit_test(cut_refuses_nonsense),
 		cmocka_unit_test(cut_refuses_sums_outside),
 		cmocka_unit_test(cut_survives_truncation),

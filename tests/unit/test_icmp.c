@@ -299,6 +299,8 @@ static void no_errors_about_errors(void **state)
 	assert_true(FORBIDDEN(51, "\x87\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 				  "\x3a\0\0\0\0\0\0\0"
 				  "\3"));
+	assert_false(FORBIDDEN(51, "\x3a\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				   "\x80"));
 	/* First and later fragments. */
 	assert_false(FORBIDDEN(44, "\x11\0\0\1\0\0\0\7"
 				   "abcdefgh"));

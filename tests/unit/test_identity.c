@@ -20,7 +20,7 @@
 
 enum { TEXT_BYTES = 1024, NOBODY = 65534 };
 
-static char folder[] = "/tmp/test_identity.XXXXXX";
+static char folder[32];
 static char path[64];
 static char error[IDENTITY_ERROR_BYTES], warning[IDENTITY_ERROR_BYTES];
 
@@ -35,7 +35,7 @@ static int remove_one(const char *name, const struct stat *st, int flag, struct 
 static int make_folder(void **state)
 {
 	(void)state;
-	memcpy(strrchr(folder, '.') + 1, "XXXXXX", 6);
+	snprintf(folder, sizeof(folder), "/tmp/test_identity.XXXXXX");
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/key", folder);

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 /* After the four above, as it wants. */
+#include "controld/loop.h"
+#include "tests/support/until.h"
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
@@ -13,8 +15,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "controld/loop.h"
-#include "tests/support/until.h"
 
 static bool is_set(void *ctx)
 {
@@ -77,7 +77,9 @@ static void named_at(struct loop *l, struct named_timer *n, int64_t ms)
 static void test_timers_in_order_and_not_early(void **state)
 {
 	struct note note = {.want = 3};
-	struct named_timer a = {.note = &note, .name = 'a'}, b = {.note = &note, .name = 'b'}, c = {.note = &note, .name = 'c'}, never = {.note = &note, .name = 'n'}, past = {.note = &note, .name = 'p'};
+	struct named_timer a = {.note = &note, .name = 'a'}, b = {.note = &note, .name = 'b'},
+			   c = {.note = &note, .name = 'c'}, never = {.note = &note, .name = 'n'},
+			   past = {.note = &note, .name = 'p'};
 	struct loop *l = *state;
 
 	named_at(l, &c, 20);
@@ -116,7 +118,8 @@ static void test_timer_replaced(void **state)
 static void test_timer_greedy(void **state)
 {
 	struct note note = {.want = 4};
-	struct named_timer greedy = {.note = &note, .name = 'g', .again = 2}, other = {.note = &note, .name = 'o', .free_itself = true};
+	struct named_timer greedy = {.note = &note, .name = 'g', .again = 2},
+			   other = {.note = &note, .name = 'o', .free_itself = true};
 	struct loop *l = *state;
 
 	named_at(l, &greedy, -10);
@@ -150,7 +153,7 @@ static void on_once(void *ctx, unsigned events)
 
 static void test_fd_read_write(void **state)
 {
-	struct seen reader = {NULL}, writer = {NULL};
+	struct seen reader = {.calls = 0}, writer = {.calls = 0};
 	struct loop *l = *state;
 	int pair[2];
 
@@ -219,7 +222,7 @@ static void on_signal(void *ctx, int number)
 
 static void test_signal(void **state)
 {
-	struct caught c = {NULL};
+	struct caught c = {.done = false};
 	struct loop *l = *state;
 
 	c.signal = loop_signal_new(l, SIGUSR1, on_signal, &c);

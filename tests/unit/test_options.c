@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Command line and configuration file: what is taken, what is refused with which line, and that --check prints what
- * parses to itself. Arguments are written as one text, split at blanks. */
+/* Command line: what is taken, and what is refused with which line. Arguments are one text, split at blanks. */
 #include "tests/unit/test_options.h"
 
 #include <errno.h>
@@ -161,27 +160,30 @@ static void test_bad_peers(void **state)
 	}
 }
 
-static void test_long_host_names(void **state)
+/* --peers with a host name of count times text, then tail. */
+static struct run *run_name(const char *text, int count, const char *tail)
 {
 	char words[400] = "--peers ";
-	struct run *r;
+	size_t len = strlen(words);
+
+	for (int i = 0; i < count; i++)
+		len += (size_t)snprintf(words + len, sizeof(words) - len, "%s", text);
+	snprintf(words + len, sizeof(words) - len, "%s", tail);
+	return run(words);
+}
+
+static void test_long_host_names(void **state)
+{
+	struct run *r = run_name("a", 63, ":1");
 
 	(void)state;
-	memset(words + 8, 'a', 63);
-	strcpy(words + 8 + 63, ":1");
-	r = run(words);
 	assert_int_equal(r->verdict, OPTIONS_RUN);
 	options_fini(&r->o);
-	strcpy(words + 8 + 63, "a:1");
-	refused(run(words), "host name");
-	for (int i = 0; i < 254; i++)
-		words[8 + i] = i % 2 ? '.' : 'a';
-	strcpy(words + 8 + 254, ":1");
-	refused(run(words), "host name");
-	strcpy(words + 8 + 253, ":1");
-	r = run(words);
+	refused(run_name("a", 64, ":1"), "host name");
+	r = run_name("a.", 126, "a:1");
 	assert_int_equal(r->verdict, OPTIONS_RUN);
 	options_fini(&r->o);
+	refused(run_name("a.", 126, "aa:1"), "host name");
 }
 
 static void test_peers_swallow_words(void **state)

@@ -117,7 +117,7 @@ static void test_config_refused(void **state)
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		refused(run_config(table[i].text, ""), table[i].in_message);
 	memset(long_key, 'k', sizeof(long_key));
-	strcpy(long_key + sizeof(long_key) - 8, " = 1\n");
+	snprintf(long_key + sizeof(long_key) - 8, 8, " = 1\n");
 	refused(run_config(long_key, ""), "...: no such option");
 }
 
@@ -194,7 +194,7 @@ static void test_check_parses_to_itself(void **state)
 		r = run(words);
 		assert_int_equal(r->verdict, OPTIONS_EXIT_OK);
 		assert_string_equal(r->err, "");
-		strcpy(first, r->out);
+		snprintf(first, sizeof(first), "%s", r->out);
 		options_fini(&r->o);
 		r = run_config(first, "--check");
 		assert_string_equal(r->err, "");

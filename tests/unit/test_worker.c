@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One real worker, packets in and packets out: own traffic both ways, transit, what is answered by ICMP, what waits for a key. */
+/* One real worker, packets in and packets out: own traffic both ways, transit, what is answered by ICMP, what waits for
+ * a key. */
 #include "tests/unit/worker_world.h"
 
 static int setup(void **state)
@@ -171,7 +172,9 @@ static void test_out_of_band(void **state)
 		uint8_t hop_limit, type;
 		bool route;
 		enum stat drop;
-	} cases[] = {{1, 3, true, STAT_drop_hop_limit}, {0, 3, true, STAT_drop_hop_limit}, {64, 1, false, STAT_drop_no_route}};
+	} cases[] = {{1, 3, true, STAT_drop_hop_limit},
+		     {0, 3, true, STAT_drop_hop_limit},
+		     {64, 1, false, STAT_drop_no_route}};
 	struct world *w = *state;
 	static struct world_packet frame, report, plain;
 	const struct ip6 base = ip6_from_net64(world_net64("B")), to = world_address("A"), lost = world_address("C");
@@ -220,16 +223,18 @@ static void test_out_of_band_rate(void **state)
 	int a, c;
 
 	neighbours(w, &a, &c);
-	world_seal(&(struct world_frame){
-			   .from = "A", .to = "C", .pair = "AC", .hop_limit = 1, .body = body, .len = sizeof(body)},
-		   &frame);
+	world_seal(
+		&(struct world_frame){
+			.from = "A", .to = "C", .pair = "AC", .hop_limit = 1, .body = body, .len = sizeof(body)},
+		&frame);
 	for (int i = 0; i < COUNT; i++)
 		world_write(a, frame.bytes, frame.len);
 	world_settle(a, c, "C");
 	assert_int_equal(world_stat(w, STAT_drop_hop_limit), COUNT);
 	assert_int_equal(world_stat(w, STAT_icmp_suppressed) + world_stat(w, STAT_icmp_sent), COUNT);
 	/* The second may have ended in between. */
-	assert_in_range(world_stat(w, STAT_icmp_sent), LIMIT_ICMP_PER_PEER_PER_SECOND, 3 * LIMIT_ICMP_PER_PEER_PER_SECOND);
+	assert_in_range(world_stat(w, STAT_icmp_sent), LIMIT_ICMP_PER_PEER_PER_SECOND,
+			3 * LIMIT_ICMP_PER_PEER_PER_SECOND);
 	close(a);
 	close(c);
 }
@@ -262,13 +267,10 @@ static void test_report_received(void **state)
 	assert_true(packet_checksum_is_true(seen.bytes, seen.len));
 
 	/* Authentic, but its nonce is not one of ours. */
-	world_seal(&(struct world_frame){.from = "B",
-					 .to = "C",
-					 .pair = "BC",
-					 .hop_limit = 64,
-					 .body = packet.bytes,
-					 .len = packet.len},
-		   &ours);
+	world_seal(
+		&(struct world_frame){
+			.from = "B", .to = "C", .pair = "BC", .hop_limit = 64, .body = packet.bytes, .len = packet.len},
+		&ours);
 	f.len = icmp_oob_build(&exceeded, &base, ours.bytes, ours.len, body);
 	world_seal(&f, &report);
 	world_write(a, report.bytes, report.len);
@@ -288,7 +290,7 @@ static void test_local_errors(void **state)
 		uint8_t hop_limit, type, code;
 		enum stat drop;
 	} cases[] = {
-		{"B", "C", 100, 64, 1, 0, STAT_drop_no_route},   {"B", "B", 100, 64, 1, 3, STAT_drop_tun_own},
+		{"B", "C", 100, 64, 1, 0, STAT_drop_no_route},	 {"B", "B", 100, 64, 1, 3, STAT_drop_tun_own},
 		{"A", "A", 100, 64, 1, 5, STAT_drop_tun_source}, {"B", "A", 100, 0, 3, 0, STAT_drop_hop_limit},
 		{"B", "A", 1353, 64, 2, 0, STAT_drop_tun_size},
 	};
@@ -408,13 +410,10 @@ static void test_key_comes(void **state)
 	assert_int_equal(want.net64, world_net64("A"));
 	assert_int_equal(want.own, 1);
 	world_udp("A", "B", 9, 100, &packet);
-	world_seal(&(struct world_frame){.from = "A",
-					 .to = "B",
-					 .pair = "AB",
-					 .hop_limit = 64,
-					 .body = packet.bytes,
-					 .len = packet.len},
-		   &frame);
+	world_seal(
+		&(struct world_frame){
+			.from = "A", .to = "B", .pair = "AB", .hop_limit = 64, .body = packet.bytes, .len = packet.len},
+		&frame);
 	world_write(a, frame.bytes, frame.len);
 	while (world_stat(w, STAT_waited) < 4)
 		poll(NULL, 0, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of links in a real worker: Hello, IHU, round trip, TLVs both ways, blocked sockets, every way to die, several workers. */
+/* The life of links in a real worker: Hello, IHU, round trip, TLVs both ways, blocked sockets, every way to die,
+ * several workers. */
 #include "tests/unit/worker_world.h"
 
 enum { UPDATE_TLV_BYTES = 68 };
@@ -79,7 +80,8 @@ static void test_hello(void **state)
 	close(a);
 }
 
-/* Two Updates in one control packet, an unknown TLV between them, padding, a foreign magic: two records, and in step. */
+/* Two Updates in one control packet, an unknown TLV between them, padding, a foreign magic: two records, and in step.
+ */
 static void test_tlvs_up(void **state)
 {
 	struct world *w = *state;
@@ -163,8 +165,8 @@ static uint32_t flood(struct world *w, int in)
 	return sent;
 }
 
-/* The socket is full: a TLV overtakes all frames that are queued; of these the oldest were dropped, whole and counted, and
- * what comes out is in order and ends with the newest. */
+/* The socket is full: a TLV overtakes all frames that are queued; of these the oldest were dropped, whole and counted,
+ * and what comes out is in order and ends with the newest. */
 static void test_blocked(void **state)
 {
 	struct world *w = *state;
@@ -221,7 +223,8 @@ static void test_reads_while_blocked(void **state)
 	close(c);
 }
 
-static struct ctl_link_down expect_down(const struct world *w, uint32_t link, enum ctl_down_reason reason, const char *text)
+static struct ctl_link_down expect_down(const struct world *w, uint32_t link, enum ctl_down_reason reason,
+					const char *text)
 {
 	struct ctl_link_down down;
 
@@ -391,7 +394,8 @@ static void test_verdicts(void **state)
 
 		world_next(a, &p);
 		for (size_t piece = 0; piece < vectors_count("reference_verdicts/%zu/pieces", i); piece++) {
-			const size_t len = vectors_hex(bytes, sizeof(bytes), "reference_verdicts/%zu/pieces/%zu", i, piece);
+			const size_t len =
+				vectors_hex(bytes, sizeof(bytes), "reference_verdicts/%zu/pieces/%zu", i, piece);
 
 			send(a, bytes, len, MSG_NOSIGNAL);
 		}

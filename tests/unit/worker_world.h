@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real workers in a world of socket pairs: one node of the test vectors, its TUN a SOCK_SEQPACKET pair, its links stream pairs. The
- * test is the control thread. Every wait is for something to be readable, for at most WORLD_PATIENCE_MS. */
+/* Real workers in a world of socket pairs: one node of the test vectors, its TUN a SOCK_SEQPACKET pair, its links
+ * stream pairs. The test is the control thread. Every wait is for something to be readable, for at most
+ * WORLD_PATIENCE_MS. */
 #ifndef TESTS_UNIT_WORKER_WORLD_H
 #define TESTS_UNIT_WORKER_WORLD_H
 
@@ -16,7 +17,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 /* cmocka wants some of the above first. */
-#include <cmocka.h>
 #include "fastpath/gso.h"
 #include "fastpath/icmp.h"
 #include "fastpath/stats.h"
@@ -24,6 +24,7 @@
 #include "fastpath/worker.h"
 #include "tests/support/packet.h"
 #include "tests/support/vectors.h"
+#include <cmocka.h>
 
 enum {
 	WORLD_PATIENCE_MS = 10000,
@@ -105,7 +106,8 @@ static inline void world_start(struct world *w, const char *node, unsigned worke
 			w->tun = tun[1];
 		else
 			close(tun[1]);
-		/* Only the first one has a host; a queue that is closed at the other end is one whose interface is gone. */
+		/* Only the first one has a host; a queue that is closed at the other end is one whose interface is
+		 * gone. */
 		w->f.workers[i] = worker_new(&w->f, i, tun[0]);
 		assert_non_null(w->f.workers[i]);
 	}
@@ -261,7 +263,8 @@ static inline void world_seal(const struct world_frame *f, struct world_packet *
 	const struct aead_key k = world_secret(f->pair);
 	const struct ip6 src = world_address(f->from), dst = world_address(f->to);
 	const size_t sealed = WIRE_SEALED_MIN_BYTES + f->len;
-	const uint8_t head[8] = {WIRE_VERSION, WIRE_DATA, 0, 0, (uint8_t)(sealed >> 8), (uint8_t)sealed, 0, f->hop_limit};
+	const uint8_t head[8] = {WIRE_VERSION,		 WIRE_DATA,	  0, 0,
+				 (uint8_t)(sealed >> 8), (uint8_t)sealed, 0, f->hop_limit};
 	uint8_t *body = out->bytes + WIRE_DATA_HEADER_BYTES, *nonce = out->bytes + 40 + sealed - WIRE_NONCE_BYTES;
 	uint8_t *plain = malloc(4 + f->len);
 
@@ -278,7 +281,8 @@ static inline void world_seal(const struct world_frame *f, struct world_packet *
 }
 
 /* A UDP packet between two nodes; its payload begins with the number. */
-static inline void world_udp(const char *from, const char *to, uint32_t number, size_t payload, struct world_packet *out)
+static inline void world_udp(const char *from, const char *to, uint32_t number, size_t payload,
+			     struct world_packet *out)
 {
 	uint8_t bytes[WORLD_PACKET_BYTES] = {0};
 	const struct packet p = {.src = world_address(from),
@@ -293,7 +297,8 @@ static inline void world_udp(const char *from, const char *to, uint32_t number, 
 	out->len = packet_udp(&p, out->bytes);
 }
 
-static inline void world_tun_send(const struct world *w, const struct gso_header *header, const uint8_t *packet, size_t len)
+static inline void world_tun_send(const struct world *w, const struct gso_header *header, const uint8_t *packet,
+				  size_t len)
 {
 	struct gso_header h = header ? *header : (struct gso_header){0};
 	const struct iovec iov[] = {{.iov_base = &h, .iov_len = sizeof(h)},

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys that the fastpath asks the node for: answered, bounded per second, own traffic first. */
+#include "tests/support/node_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void test_key_is_answered(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
+	struct aead_key secret;
+	struct pubkey pk;
+	struct node_other b;
+
+	(void)state;
+	node_world_other(&b, 0x21);
+	node_on_want_key(w->n, ip6_net64(&b.id.own.ip), true, w->now);
+	assert_int_equal(w->no_key_count, 1);
+	assert_int_equal(w->no_keys[0], ip6_net64(&b.id.own.ip));
+	node_world_update(w, link, &b, 0, 0);
+	assert_true(node_key_of(w->n, ip6_net64(&b.id.own.ip), &pk));
+	assert_true(pubkey_eq(&pk, &b.id.pk));
+	assert_int_equal(w->key_count, 0);
+	node_on_want_key(w->n, ip6_net64(&b.id.own.ip), false, w->now);
+	assert_int_equal(w->key_count, 1);
+	assert_int_equal(identity_shared_secret(&w->id, &b.id.pk, &secret), 0);
+	assert_memory_equal(w->keys[0].secret, secret.b, 32);
+	assert_memory_equal(w->keys[0].public_key, b.id.pk.b, 32);
+	assert_int_equal(w->keys[0].net64, ip6_net64(&b.id.own.ip));
+	identity_fini(&b.id);
+	node_world_free(w);
+}
+
+/* Makes count keys known; the net64 of each. */
+static void keys_make(struct node_world *w, uint32_t link, uint64_t *net64s, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct node_other o;
+		uint8_t sk[32] = {0, (uint8_t)i, (uint8_t)(i >> 8), 0x77};
+
+		assert_int_equal(identity_from_bytes(&o.id, &network200, sk), 0);
+		memset(&o.rid, 0, sizeof(o.rid));
+		memcpy(o.rid.public_key, o.id.pk.b, 32);
+		net64s[i] = ip6_net64(&o.id.own.ip);
+		node_world_update(w, link, &o, 0, 0);
+		identity_fini(&o.id);
+	}
+}
+
+static void test_keys_per_second(void **state)
+{
+	enum { COUNT = 300, OWN = 250 };
+	struct node_world *w = node_world_started();
+	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
+	uint64_t net64s[COUNT];
+	struct mono begin, next;
+
+	(void)state;
+	keys_make(w, link, net64s, COUNT);
+	w->now = mono_add_ms(w->now, 100);
+	begin = w->now;
+	for (unsigned i = 0; i < COUNT; i++)
+		node_on_want_key(w->n, net64s[i], i == OWN, w->now);
+	assert_true(w->key_count < COUNT);
+	assert_true(w->key_count > 0);
+	/* Asked twice, answered once. */
+	node_on_want_key(w->n, net64s[COUNT - 1], false, w->now);
+	next = node_tick(w->n, w->now);
+	while (w->key_count < COUNT) {
+		assert_true(next.us > w->now.us);
+		assert_true(mono_since_ms(next, begin) < 1000);
+		w->now = next;
+		next = node_tick(w->n, w->now);
+	}
+	assert_int_equal(w->key_count, COUNT);
+	assert_true(mono_since_ms(w->now, begin) >= 280);
+	assert_true(mono_since_ms(w->now, begin) <= 310);
+	/* Own traffic went before the strangers that had asked earlier, but for the first slot of time. */
+	for (unsigned i = 0; i < COUNT; i++) {
+		if (w->keys[i].net64 == net64s[OWN])
+			assert_true(i <= 10);
+	}
+	node_world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key_is_answered),
+		cmocka_unit_test(test_keys_per_second),
+	};
+
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}

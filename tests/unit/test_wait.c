@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The waiting room: order, caps in bytes and rooms, time, and who displaces whom. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka wants the four above first. */
+#include "fastpath/stats.h"
+#include "fastpath/wait.h"
+#include "shared/wire.h"
+#include <cmocka.h>
+
+enum { CHUNKS = 400 };
+
+struct room {
+	struct pool *pool;
+	struct lanes_stats stats;
+	struct wait wait;
+};
+
+static const struct mono start = {.us = 5000000};
+
+static int setup(void **state)
+{
+	static struct room r;
+
+	r = (struct room){.pool = pool_new(CHUNKS, 0)};
+	wait_init(&r.wait, r.pool, &r.stats);
+	*state = &r;
+	return r.pool ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct room *r = *state;
+
+	wait_fini(&r->wait);
+	assert_int_equal(pool_used(r->pool), 0);
+	pool_free(r->pool);
+	return 0;
+}
+
+static void add(struct room *r, uint64_t net64, enum wait_kind kind, uint32_t number, size_t len)
+{
+	static uint8_t bytes[WIRE_FRAME_MAX_BYTES];
+	const struct wait_packet p = {.kind = kind, .bytes = bytes, .len = len};
+
+	memcpy(bytes, &number, sizeof(number));
+	wait_add(&r->wait, net64, &p, start);
+}
+
+/* What waits for the /64: numbers from first on, count of them. */
+static void expect(struct room *r, uint64_t net64, uint32_t first, uint32_t count)
+{
+	struct wait_list list = {0};
+	uint32_t seen = 0;
+
+	assert_int_equal(wait_take(&r->wait, net64, &list), count > 0);
+	while (list.head) {
+		struct chunk *c = list.head;
+		struct wait_record *record;
+
+		while ((record = wait_record_next(c))) {
+			const uint32_t number = first + seen++;
+
+			assert_memory_equal(record->bytes, &number, sizeof(number));
+		}
+		list.head = c->next;
+		pool_give(r->pool, c);
+	}
+	assert_int_equal(seen, count);
+	assert_false(wait_take(&r->wait, net64, &list));
+}
+
+static void test_order(void **state)
+{
+	struct room *r = *state;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		add(r, 7, i % 2 ? WAIT_OPEN : WAIT_SEAL, i, 40 + i * 13);
+		add(r, 8, WAIT_SEAL, 1000 + i, 50);
+	}
+	expect(r, 7, 0, 100);
+	expect(r, 8, 1000, 100);
+	expect(r, 9, 0, 0);
+	assert_int_equal(stat_get(&r->stats, STAT_waited), 200);
+}
+
+static void test_bytes(void **state)
+{
+	struct room *r = *state;
+
+	for (uint32_t i = 0; i < 300; i++)
+		add(r, 7, WAIT_SEAL, i, 1400);
+	/* 1,416 bytes each. */
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 300 - LIMIT_WAIT_BYTES_PER_NET64 / 1416);
+	expect(r, 7, 300 - LIMIT_WAIT_BYTES_PER_NET64 / 1416, LIMIT_WAIT_BYTES_PER_NET64 / 1416);
+	for (uint32_t i = 0; i < 10; i++)
+		add(r, 7, WAIT_OPEN, i, WIRE_FRAME_MAX_BYTES);
+	expect(r, 7, 7, 3);
+}
+
+static void test_rooms(void **state)
+{
+	struct room *r = *state;
+
+	/* Strangers fill all rooms; one more displaces one of them. */
+	for (uint32_t i = 0; i < LIMIT_WAIT_NET64S + 1; i++)
+		add(r, 100 + i, WAIT_OPEN, i, 100);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 1);
+	/* Own traffic displaces strangers, one by one, and is not displaced by them. */
+	for (uint32_t i = 0; i < LIMIT_WAIT_NET64S; i++)
+		add(r, 300 + i, WAIT_SEAL, i, 100);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 1 + LIMIT_WAIT_NET64S);
+	add(r, 500, WAIT_OPEN, 0, 100);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 2 + LIMIT_WAIT_NET64S);
+	for (uint32_t i = 0; i < LIMIT_WAIT_NET64S; i++)
+		expect(r, 300 + i, i, 1);
+	/* A room that was left is free. */
+	add(r, 500, WAIT_OPEN, 0, 100);
+	expect(r, 500, 0, 1);
+}
+
+static void test_time(void **state)
+{
+	struct room *r = *state;
+	const struct mono end = mono_add_ms(start, LIMIT_WAIT_MS);
+
+	assert_int_equal(wait_due(&r->wait).us, MONO_NEVER.us);
+	add(r, 7, WAIT_SEAL, 0, 100);
+	add(r, 7, WAIT_SEAL, 1, 100);
+	assert_int_equal(wait_due(&r->wait).us, end.us);
+	wait_expire(&r->wait, mono_add_us(end, -1));
+	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 0);
+	wait_expire(&r->wait, end);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 2);
+	assert_int_equal(wait_due(&r->wait).us, MONO_NEVER.us);
+	expect(r, 7, 0, 0);
+}
+
+static void test_asking(void **state)
+{
+	struct room *r = *state;
+	unsigned asked = 0;
+
+	assert_true(wait_may_ask(&r->wait, 7, true, start));
+	assert_false(wait_may_ask(&r->wait, 7, true, mono_add_ms(start, LIMIT_WANT_KEY_MS - 1)));
+	assert_true(wait_may_ask(&r->wait, 7, true, mono_add_ms(start, LIMIT_WANT_KEY_MS)));
+	/* Strangers of any number of /64s: so many a second; own traffic is not held up. */
+	for (uint64_t i = 0; i < 5000; i++)
+		asked += wait_may_ask(&r->wait, 1000000 + i, false, mono_add_ms(start, 2000));
+	assert_int_equal(asked, LIMIT_KEYS_PER_SECOND);
+	assert_true(wait_may_ask(&r->wait, 8, true, mono_add_ms(start, 2000)));
+	assert_true(wait_may_ask(&r->wait, 1, false, mono_add_ms(start, 3000)));
+}
+
+static void test_drop(void **state)
+{
+	struct room *r = *state;
+	struct wait_list list;
+
+	for (uint32_t i = 0; i < 100; i++)
+		add(r, 7, WAIT_SEAL, i, 1400);
+	assert_true(wait_take(&r->wait, 7, &list));
+	wait_drop(&r->wait, &list);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 100);
+	assert_int_equal(pool_used(r->pool), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rooms, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_asking, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
