@@ -112,6 +112,10 @@ void forward_local(struct worker *w, uint8_t *frame, size_t len)
 	struct encap_opened opened;
 	enum stat drop;
 
+	if (!key && !worker_is_other(w, net64)) {
+		stat_inc(w->stats, STAT_drop_no_key);
+		return;
+	}
 	if (!key) {
 		wait_add(&w->wait, net64, &waiting, w->now);
 		worker_want_key(w, net64, false);

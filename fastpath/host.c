@@ -11,6 +11,7 @@ enum {
 	OFFSET_SRC = 8,
 	OFFSET_DST = 24,
 	PAUSE_MS = 10,
+	UNMIXED_MS = 100,
 	STAGE_READS = 1024, /* what is dropped or waits fills no buffer */
 };
 
@@ -168,6 +169,8 @@ static void send_cut(struct worker *w, struct gso_cut *cut, const struct judgeme
 		stat_inc(w->stats, STAT_sealed);
 	}
 	stat_add(w->stats, STAT_tun_rx_packets, all);
+	if (w->pressing && j->link != w->pressing)
+		w->mixed_at = w->now;
 	w->pressing = j->link;
 	if (count)
 		links_send(w, j->link, run, bytes, count);
@@ -235,13 +238,14 @@ void host_resume(struct worker *w)
 		watch(w, EPOLLIN);
 }
 
-/* The link that this stage filled is full, but not for long: what the host sends had better wait in the TUN's own queue
- * than push others out of ours. */
+/* The link that the host's traffic goes to is full, but not for long: what the host sends had better wait in the TUN's
+ * own queue, where its senders see it, than be copied to ours and push out others. Only while all of it goes to one
+ * link: else the one would hold up the others, and losing its oldest frames is what slows it down. */
 static void pause_if_pressing(struct worker *w)
 {
 	const struct link *l = links_find(w, w->pressing);
 
-	if (!l || !link_is_pressing(l))
+	if (!l || !link_is_pressing(l) || mono_since_ms(w->now, w->mixed_at) < UNMIXED_MS)
 		return;
 	w->tun_paused = true;
 	watch(w, 0);

@@ -19,6 +19,7 @@ enum {
 	DRAIN_MIN_US = 5000,
 	DRAIN_MIN_BYTES = 64 * 1024,
 	PRESSING_MS = 5,
+	PRESSING_BYTES = 128 * 1024,
 };
 
 static void set_up_socket(int fd)
@@ -337,6 +338,7 @@ void link_flush(struct link *l, struct mono now)
 
 bool link_is_pressing(const struct link *l)
 {
-	return l->blocked && l->data.bytes > l->data_limit / 2 &&
-	       l->data.bytes < l->drain.bytes_per_second * PRESSING_MS / 1000;
+	const uint64_t soon = l->drain.bytes_per_second * PRESSING_MS / 1000;
+
+	return l->blocked && l->data.bytes > PRESSING_BYTES && (!l->drain.bytes_per_second || l->data.bytes < soon);
 }

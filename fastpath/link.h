@@ -112,7 +112,7 @@ static inline bool link_wants_write(const struct link *l)
 {
 	return l->blocked && l->state == LINK_UP;
 }
-/* Own traffic had better wait a moment: the socket is full, and what is queued leaves within a few milliseconds. */
+/* The socket is full, and enough is queued; but as far as is known that leaves within milliseconds. */
 bool link_is_pressing(const struct link *l);
 
 #endif

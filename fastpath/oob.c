@@ -16,7 +16,7 @@ void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame
 	entry = worker_find(w, &w->from, ip6_net64(&dropped.src));
 	link = table_link(entry, &dropped.src);
 	key = worker_key(w, entry);
-	if (!key)
+	if (!key && worker_is_other(w, ip6_net64(&dropped.src)))
 		worker_want_key(w, ip6_net64(&dropped.src), false);
 	if (!link || !key || !icmp_rate_pass(&w->oob_rate, ip6_net64(&dropped.src), w->now)) {
 		stat_inc(w->stats, STAT_icmp_suppressed);

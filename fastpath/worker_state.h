@@ -62,6 +62,7 @@ struct worker {
 	struct gso_join join;
 	bool tun_paused;
 	uint32_t pressing; /* link that own traffic went to last; while paused it waits for it */
+	struct mono mixed_at; /* when own traffic last changed its link */
 	struct mono timer_at; /* what the timer is set to */
 	struct mono trim_at;
 
@@ -100,6 +101,13 @@ static inline const struct table_entry *worker_find(const struct worker *w, stru
 }
 /* The key of the entry, marked as used; NULL: none. */
 struct key_slot *worker_key(const struct worker *w, const struct table_entry *e);
+/* Somebody else in the overlay: a key may be had. */
+static inline bool worker_is_other(const struct worker *w, uint64_t net64)
+{
+	const struct ip6 ip = ip6_from_net64(net64);
+
+	return net64 != w->own_net64 && prefix_has(&w->f->network->overlay, &ip);
+}
 /* Asks control for the key of a /64, at a rate. */
 void worker_want_key(struct worker *w, uint64_t net64, bool own);
 /* Looks the /64 up again: what waits for its key goes on, or is dropped. */

@@ -7,7 +7,33 @@
  * leaves; a route is usable only if its metric is finite, it is selected and its link is up; selection always looks at
  * the fresh state. At most one route per prefix is selected.
  *
- * Differences from RFC 8966: (kept up to date here, each with its reason) */
+ * Differences from RFC 8966, which the network prescribes (wire-200 chapters 3 and 4): one TLV per packet sent,
+ * full-width prefixes and the router id inside the Update, 40-byte router ids, prefixes only of the key that owns them,
+ * no Hello or IHU here, no Acknowledgements, no Route Requests, periods and hold times of our own instead of those in
+ * TLVs. Differences of ours, from the RFC or from the reference program:
+ *   - An unfeasible Update is kept as an unselected route, unless it is the selected one of the same source: so that
+ * every advertiser can be asked for a new seqno, and so that it can be used when the distance is forgotten.
+ *   - A node whose only link is the next hop says nothing to anyone and records no distance: a leaf never starves
+ * behind originators that do not raise their seqno. The distance is recorded before the first Update to a second link.
+ *   - A distance is kept for the source hold time after an Update last confirmed it, not after it was last announced;
+ * then the prefix is selected anew at once.
+ *   - Selection compares metric plus link cost. A direct originator is worth a switch, but not from another direct link
+ * to it: two links to one neighbour would flap. A round trip alone moves nothing; the next Update of the prefix does.
+ *   - A change of the next hop is announced at once too: the old next hop was kept silent by split horizon.
+ *   - A dead link's routes are removed, not kept as retracted: nothing can confirm them.
+ *   - A retraction is sent three times, a table period apart, with the router id and seqno of the lost route; one for a
+ * route that is not there or is retracted is ignored. It may bear any router id, for it only takes back its sender's
+ * own route.
+ *   - A seqno request is answered for exactly its prefix, only by what satisfies it, at the cost of the route's own
+ * next hop, and not to that next hop. One for our prefix under a former router id of ours is answered by our own
+ * Update.
+ *   - Of the copies of a request one is passed on. A forwarder tries up to four neighbours, a second apart, until it
+ * has the answer; a neighbour not yet asked is tried at the next repeat; all are tried again after 2, 4, 8, .. 60 s.
+ * (Dropping every repeat for 60 s leaves nodes without a route for so long when a request dies with a link on its way.)
+ *   - Requests of our own: 1, 2, 4, .. 32 s apart, to every advertiser; when the selected route is lost, when its
+ * Update is unfeasible, and when an unfeasible one would be chosen. Lost without any advertiser left, nobody is asked:
+ * neighbours announce what they have within a table period.
+ *   - The own prefix has no source entry: its Updates never make routes. */
 #ifndef CONTROLD_BABEL_BABEL_H
 #define CONTROLD_BABEL_BABEL_H
 
@@ -64,15 +90,18 @@ struct babel_config {
 	uint16_t seqno; /* 0 on a cold start */
 };
 
+/* None of these may call back into the same babel. */
 struct babel_ops {
 	/* Send one TLV (type, length, value), to one link. bytes are borrowed. */
 	void (*send)(void *ctx, uint32_t link, const uint8_t *tlv, size_t len);
-	/* The selected, finite route of a prefix appeared or changed; NULL: there is none any more. */
+	/* The selected, finite route of a prefix appeared or changed (next hop, router id, seqno, metric, held; not its
+	 * link's cost alone); NULL: there is none any more. */
 	void (*selected)(void *ctx, const struct prefix *p, const struct babel_route *route);
-	/* An acceptable Update named the key of a /64, not seen before or different from the last one named. */
+	/* An acceptable Update, or a held route, named the key of a /64, not seen before or different from the last one
+	 * named. It is remembered as long as the prefix has a route or a source. */
 	void (*key)(void *ctx, const struct prefix *net64, const uint8_t public_key[32]);
-	/* An Update for our own prefix, with our key, and a router id not ours nor one of ours before: the key runs
-	 * elsewhere. */
+	/* A finite Update for our own prefix, with our key and a router id not ours: the key runs elsewhere. An echo of
+	 * our life before a restart is not told: metric not 0, in the first two minutes. Told for every such Update. */
 	void (*key_elsewhere)(void *ctx, uint32_t link, const struct router_id *other);
 	/* Our own seqno rose. */
 	void (*seqno)(void *ctx, uint16_t seqno);
@@ -100,7 +129,7 @@ void babel_tlvs(struct babel *b, uint32_t link, const uint8_t *bytes, size_t len
 struct mono babel_tick(struct babel *b, struct mono now);
 
 /* A route found in a running fastpath: announced unchanged until an Update confirms it or held_ms pass (LIMIT_HELD_MS),
- * then swept. Its link must be up already. */
+ * then swept. Its link must be up already. One that is not selected waits for the next Update of its prefix. */
 void babel_hold(struct babel *b, const struct babel_route *route, struct mono now);
 
 /* A usable route to ip by longest match into out; false if there is none. */

@@ -31,7 +31,8 @@ enum {
 	ECHO_MS = 120 * 1000, /* so long a former router id of ours may still be heard */
 	REQUEST_HOLD_MS = 60 * 1000,
 	REQUEST_RETRY_MS = 1000, /* a forwarder tries the next path, and an asker asks again; that doubles, up to: */
-	REQUEST_SEARCH_MS = 2000, /* a forwarder that has tried all paths begins anew; that doubles, up to the hold time */
+	REQUEST_SEARCH_MS =
+		2000, /* a forwarder that has tried all paths begins anew; that doubles, up to the hold time */
 	REQUEST_RETRY_MAX_MS = 32 * 1000,
 	REQUEST_PATHS = 4, /* a forwarded request tries so many neighbours, one after the other */
 };

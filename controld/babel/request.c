@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Seqno requests (wire-200 4.8; RFC 8966 3.8), ours and others', remembered by what they ask for. A repeat of
- * one that was passed on is dropped, whoever sends it: a forwarder tries its other paths by itself. Ours are asked again,
- * ever more rarely, as long as something asks for them; only we ask every advertiser. */
+ * one that was passed on is dropped, whoever sends it: a forwarder tries its other paths by itself. Ours are asked
+ * again, ever more rarely, as long as something asks for them; only we ask every advertiser. */
 #include "controld/babel/core.h"
 #include <assert.h>
 
@@ -30,8 +30,11 @@ static void retry_stop(struct babel *b, struct request *q)
 	q->retrying = false;
 }
 
-static void request_del(struct babel *b, struct request *q)
+static void request_del_oldest(struct babel *b)
 {
+	struct request *q = b->requests;
+
+	assert(!q->hh.prev);
 	retry_stop(b, q);
 	HASH_DEL(b->requests, q);
 	free(q);
@@ -43,7 +46,7 @@ static struct request *request_add(struct babel *b, const struct request_key *ke
 	struct request *q = core_alloc(sizeof(*q));
 
 	if (HASH_COUNT(b->requests) >= LIMIT_SEQNO_REQUESTS)
-		request_del(b, b->requests);
+		request_del_oldest(b);
 	q->key = *key;
 	q->forget = mono_add_ms(now, REQUEST_HOLD_MS);
 	HASH_ADD(hh, b->requests, key, sizeof(q->key), q);
@@ -199,7 +202,7 @@ struct mono request_tick(struct babel *b, struct mono now)
 			request_try(b, q, net, now);
 	}
 	while (b->requests && mono_is_due(b->requests->forget, now))
-		request_del(b, b->requests);
+		request_del_oldest(b);
 	retry = due_of(b->retries, b->retries ? b->retries->retry_due : now);
 	forget = due_of(b->requests, b->requests ? b->requests->forget : now);
 	return mono_min(retry, forget);
@@ -208,5 +211,5 @@ struct mono request_tick(struct babel *b, struct mono now)
 void request_fini(struct babel *b)
 {
 	while (b->requests)
-		request_del(b, b->requests);
+		request_del_oldest(b);
 }

@@ -16,6 +16,7 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 /* After siphash.h. */
 #include <uthash.h>
 
@@ -40,6 +41,7 @@ struct iface {
 	bool gone;
 	bool told, told_usable;
 	uint64_t generation;
+	struct iface *next_dead;
 	UT_hash_handle hh;
 };
 
@@ -56,6 +58,7 @@ struct address {
 	bool gone;
 	bool told_present;
 	uint64_t generation;
+	struct address *next_dead;
 	UT_hash_handle hh;
 };
 
@@ -69,7 +72,7 @@ struct monitor {
 	struct loop_timer *again; /* after a dump that failed */
 	struct iface *ifaces;
 	struct address *addresses;
-	uint64_t generation; /* of the dump: what it did not name is gone */
+	uint64_t generation; /* of the last dump */
 };
 
 static bool usable(const struct iface *i)
@@ -201,39 +204,40 @@ static void settle_addresses(struct monitor *m)
 	}
 }
 
-/* Drops what is gone, or all. */
-static void sweep_addresses(struct monitor *m, bool all)
+static void sweep_addresses(struct monitor *m)
 {
-	struct address *next;
+	struct address *dead = NULL, *a, *next;
 
-	for (struct address *a = m->addresses; a; a = next) {
-		next = a->hh.next;
-		if (!all && !a->gone)
+	HASH_ITER (hh, m->addresses, a, next) {
+		if (!a->gone)
 			continue;
 		HASH_DEL(m->addresses, a);
-		free(a);
+		LL_PREPEND2(dead, a, next_dead);
 	}
+	LL_FOREACH_SAFE2(dead, a, next, next_dead)
+	free(a);
 }
 
-static void sweep_ifaces(struct monitor *m, bool all)
+static void sweep_ifaces(struct monitor *m)
 {
-	struct iface *next;
+	struct iface *dead = NULL, *i, *next;
 
-	for (struct iface *i = m->ifaces; i; i = next) {
-		next = i->hh.next;
-		if (!all && !i->gone)
+	HASH_ITER (hh, m->ifaces, i, next) {
+		if (!i->gone)
 			continue;
 		HASH_DEL(m->ifaces, i);
-		free(i);
+		LL_PREPEND2(dead, i, next_dead);
 	}
+	LL_FOREACH_SAFE2(dead, i, next, next_dead)
+	free(i);
 }
 
 static void settle(struct monitor *m)
 {
 	settle_ifaces(m);
 	settle_addresses(m);
-	sweep_addresses(m, false);
-	sweep_ifaces(m, false);
+	sweep_addresses(m);
+	sweep_ifaces(m);
 }
 
 static int dump(struct monitor *m, uint16_t type, size_t fixed_bytes)
@@ -247,6 +251,15 @@ static int dump(struct monitor *m, uint16_t type, size_t fixed_bytes)
 	return nlreq_do(m->req, h, &table_ops, m);
 }
 
+/* What that dump did not name is gone. */
+static void mark_unseen(struct monitor *m, uint64_t generation)
+{
+	for (struct iface *i = m->ifaces; i; i = i->hh.next)
+		i->gone |= i->generation != generation;
+	for (struct address *a = m->addresses; a; a = a->hh.next)
+		a->gone |= a->generation != generation;
+}
+
 static int read_all(struct monitor *m)
 {
 	int error;
@@ -257,10 +270,7 @@ static int read_all(struct monitor *m)
 		error = dump(m, RTM_GETADDR, sizeof(struct ifaddrmsg));
 	if (error < 0)
 		return error;
-	for (struct iface *i = m->ifaces; i; i = i->hh.next)
-		i->gone |= i->generation != m->generation;
-	for (struct address *a = m->addresses; a; a = a->hh.next)
-		a->gone |= a->generation != m->generation;
+	mark_unseen(m, m->generation);
 	settle(m);
 	return 0;
 }
@@ -330,8 +340,9 @@ void monitor_free(struct monitor *m)
 {
 	if (!m)
 		return;
-	sweep_addresses(m, true);
-	sweep_ifaces(m, true);
+	mark_unseen(m, m->generation + 1);
+	sweep_addresses(m);
+	sweep_ifaces(m);
 	loop_timer_free(m->again);
 	loop_fd_free(m->watch);
 	if (m->socket)

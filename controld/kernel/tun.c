@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -29,54 +28,48 @@ _Static_assert(sizeof(((struct tun *)0)->name) == IFNAMSIZ, "an interface's name
 
 static const char device[] = "/dev/net/tun";
 
-static __attribute__((format(printf, 2, 3))) void say(char error[ERROR_BYTES], const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error, ERROR_BYTES, format, args);
-	va_end(args);
-}
-
 static int say_device(int code, char error[ERROR_BYTES])
 {
 	if (code == -ENOENT || code == -ENODEV || code == -ENXIO)
-		say(error,
-		    "%s is not there: load the kernel module (modprobe tun), or give the container that device, or use "
-		    "--no-tun",
-		    device);
+		snprintf(error, ERROR_BYTES,
+			 "%s is not there: load the kernel module (modprobe tun), or give the container that "
+			 "device, or use --no-tun",
+			 device);
 	else if (code == -EACCES || code == -EPERM)
-		say(error, "%s may not be opened: start as root or with CAP_NET_ADMIN, or use --no-tun", device);
+		snprintf(error, ERROR_BYTES,
+			 "%s may not be opened: start as root or with CAP_NET_ADMIN, or use --no-tun", device);
 	else
-		say(error, "%s cannot be opened: %s", device, strerror(-code));
+		snprintf(error, ERROR_BYTES, "%s cannot be opened: %s", device, strerror(-code));
 	return code;
 }
 
 static int say_name(int code, const char *name, char error[ERROR_BYTES])
 {
 	if (code == -EBUSY || code == -EEXIST)
-		say(error,
-		    "an interface %s exists already: choose another name with --tun-name, or end the program that it "
-		    "belongs to",
-		    name);
+		snprintf(error, ERROR_BYTES,
+			 "an interface %s exists already: choose another name with --tun-name, or end the "
+			 "program that it belongs to",
+			 name);
 	else if (code == -EPERM || code == -EACCES)
-		say(error, "an interface may not be made: start as root or with CAP_NET_ADMIN, or use --no-tun");
+		snprintf(error, ERROR_BYTES,
+			 "an interface may not be made: start as root or with CAP_NET_ADMIN, or use --no-tun");
 	else if (code == -EINVAL)
-		say(error, "the kernel refuses a TUN interface with the name %s: choose another with --tun-name", name);
+		snprintf(error, ERROR_BYTES,
+			 "the kernel refuses a TUN interface with the name %s: choose another with --tun-name", name);
 	else
-		say(error, "the TUN interface %s cannot be made: %s", name, strerror(-code));
+		snprintf(error, ERROR_BYTES, "the TUN interface %s cannot be made: %s", name, strerror(-code));
 	return code;
 }
 
 static int say_configure(int code, const char *what, const char *name, char error[ERROR_BYTES])
 {
 	if (code == -EACCES || code == -EAFNOSUPPORT || code == -EOPNOTSUPP)
-		say(error,
-		    "IPv6 is disabled for %s: allow it for new interfaces (sysctl -w "
-		    "net.ipv6.conf.default.disable_ipv6=0) and start again",
-		    name);
+		snprintf(error, ERROR_BYTES,
+			 "IPv6 is disabled for %s: allow it for new interfaces (sysctl -w "
+			 "net.ipv6.conf.default.disable_ipv6=0) and start again",
+			 name);
 	else
-		say(error, "the %s of %s cannot be set: %s", what, name, strerror(-code));
+		snprintf(error, ERROR_BYTES, "the %s of %s cannot be set: %s", what, name, strerror(-code));
 	return code;
 }
 
@@ -88,7 +81,8 @@ static int queue_open(struct tun *t, const char *name, char error[ERROR_BYTES])
 	int fd, code;
 
 	if (strlen(name) >= sizeof(request.ifr_name)) {
-		say(error, "the interface name %s is longer than %zu characters", name, sizeof(request.ifr_name) - 1);
+		snprintf(error, ERROR_BYTES, "the interface name %s is longer than %zu characters", name,
+			 sizeof(request.ifr_name) - 1);
 		return -ENAMETOOLONG;
 	}
 	fd = open(device, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -120,7 +114,8 @@ static int set_offload(struct tun *t, bool offload, char error[ERROR_BYTES])
 	if (ioctl(t->fd[0], TUNSETOFFLOAD, offload ? tso : 0) == 0)
 		return 0;
 	code = -errno;
-	say(error, "the offloads of %s cannot be set: %s (try --no-offload)", t->name, strerror(-code));
+	snprintf(error, ERROR_BYTES, "the offloads of %s cannot be set: %s (try --no-offload)", t->name,
+		 strerror(-code));
 	return code;
 }
 
@@ -144,14 +139,13 @@ static int refuse_second_overlay(struct rtnl *r, const struct tun_config *c, cha
 	const int code = rtnl_find_route(r, &c->overlay, 0, name);
 
 	if (code < 0)
-		say(error, "the routes of this host cannot be read: %s", strerror(-code));
+		snprintf(error, ERROR_BYTES, "the routes of this host cannot be read: %s", strerror(-code));
 	if (code <= 0)
 		return code;
-	say(error,
-	    "a route into %s leads to the interface %s already: another node or another overlay runs here; end it, or "
-	    "use --no-tun for this "
-	    "one",
-	    prefix_print(&c->overlay, prefix), name);
+	snprintf(error, ERROR_BYTES,
+		 "a route into %s leads to the interface %s already: another node or another overlay "
+		 "runs here; end it, or use --no-tun for this one",
+		 prefix_print(&c->overlay, prefix), name);
 	return -EEXIST;
 }
 
@@ -191,7 +185,8 @@ static int find_again(struct tun *t, struct rtnl *r, const struct tun_config *c,
 
 	if (t->queues == 0 || ioctl(t->fd[0], TUNGETIFF, &request) < 0) {
 		code = t->queues == 0 ? -ENOENT : -errno;
-		say(error, "the TUN interface of the running node cannot be taken over: %s", strerror(-code));
+		snprintf(error, ERROR_BYTES, "the TUN interface of the running node cannot be taken over: %s",
+			 strerror(-code));
 		return code;
 	}
 	memcpy(t->name, request.ifr_name, sizeof(t->name));

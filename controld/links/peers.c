@@ -134,11 +134,12 @@ static bool seen_before(struct peer *i, const char *error)
 
 static void failed(struct peer *i, const char *error, struct mono now)
 {
+	const enum log_level level = seen_before(i, error) ? LOG_DEBUG : LOG_INFO;
+
 	note_error(i, error, now);
 	wait_longer(i, now);
 	i->turn++;
-	log_at(seen_before(i, error) ? LOG_DEBUG : LOG_INFO, "cannot connect to peer %s, which will be tried again: %s",
-	       i->text, error);
+	log_at(level, "cannot connect to peer %s, which will be tried again: %s", i->text, error);
 }
 
 static void dial_end(struct peer *i)

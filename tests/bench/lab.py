@@ -51,6 +51,14 @@ def memory_kb(pids, field="Rss"):
     return total
 
 
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
 class Lab:
     def __init__(self, strict=False):
         self.tag, self.strict = f"mb{os.getpid()}", strict
@@ -124,8 +132,8 @@ class Lab:
 
     def pids(self, node):
         """controld and fastpath of a node."""
-        found = [int(x) for x in self.on(node.host, f"ip netns pids {self.tag}{node.host}").split()]
-        return [x for x in found if open(f"/proc/{x}/comm").read().strip() in ("controld", "fastpath")]
+        found = [int(x) for x in sh(f"ip netns pids {self.tag}{node.host}").split()]
+        return [x for x in found if comm(x) in ("controld", "fastpath")]
 
     def counter(self, node, name):
         log = f"{self.work}/{node.host}.log"
@@ -142,9 +150,9 @@ class Lab:
     # -- the yardstick
 
     def ref_pair(self, a, b, n):
-        r = [self.start(a, [f"{TOOLS}/ref", "tun", "tun1", "5000", f"::ffff:10.{n}.0.2", "5000"]),
-             self.start(b, [f"{TOOLS}/ref", "tun", "tun0", "5000", f"::ffff:10.{n}.0.1", "5000"])]
-        for h, dev, address in ((a, "tun1", "fd99::1"), (b, "tun0", "fd99::2")):
+        r = [self.start(a, [f"{TOOLS}/ref", "tun", "ref1", "5000", f"::ffff:10.{n}.0.2", "5000"]),
+             self.start(b, [f"{TOOLS}/ref", "tun", "ref0", "5000", f"::ffff:10.{n}.0.1", "5000"])]
+        for h, dev, address in ((a, "ref1", "fd99::1"), (b, "ref0", "fd99::2")):
             wait_for(lambda: self.on(h, f"ip link show {dev}", False), what="TUN of ref")
             self.on(h, f"ip link set {dev} mtu 1400 txqueuelen 1000 up; ip addr add {address}/64 dev {dev} nodad")
         wait_for(lambda: self.pings(a, "fd99::2"), what="ping through ref")

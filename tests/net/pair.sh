@@ -31,13 +31,12 @@ check "TCP a to b, $BYTES bytes intact" send_file a b "$B"
 check "TCP b to a, $BYTES bytes intact" send_file b a "$A"
 
 udp() { # a datagram of 30000 bytes (fragments inside) and many small ones arrive whole
-	on b socat -u -b 65536 "UDP6-RECV:7001" "CREATE:$WORK/udp" &
-	local s=$!
+	background b socat socat -u -b 65536 "UDP6-RECV:7001" "CREATE:$WORK/udp"
 	wait_for 10 "UDP listener" sh -c "nsenter --net=/run/netns/$(ns b) ss -6lun | grep -q :7001"
 	head -c 30000 /dev/urandom >"$WORK/datagram"
 	on a socat -u -b 65536 "FILE:$WORK/datagram" "UDP6-SENDTO:[$B]:7001"
 	wait_for 10 "datagram" cmp "$WORK/datagram" "$WORK/udp"
-	kill $s
+	kill "$(cat "$WORK/socat.pid")"
 }
 udp && ok "a fragmented datagram arrives whole"
 check "the dump names the route" sh -c "echo \"\$0\" | grep -q '/64 next-hop '" "$(dump a)"

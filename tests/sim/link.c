@@ -39,41 +39,38 @@ static int64_t travel_us(struct edge *e, int side)
 	return us;
 }
 
-static void segment_append(struct pipe *p, struct mono at, const uint8_t *bytes, size_t len, bool eof)
+static void *grown(void *p, size_t bytes)
 {
-	struct segment *last = p->count ? &p->segments[p->first + p->count - 1] : NULL;
+	p = realloc(p, bytes);
+	assert(p);
+	return p;
+}
 
-	if (p->bytes_first + p->bytes_count + len > p->bytes_cap) {
-		p->bytes_cap = 2 * (p->bytes_count + len) + 256;
-		uint8_t *fresh = malloc(p->bytes_cap);
-
-		assert(fresh);
-		if (p->bytes_count)
-			memcpy(fresh, p->bytes + p->bytes_first, p->bytes_count);
-		free(p->bytes);
-		p->bytes = fresh;
+static void bytes_append(struct pipe *p, const uint8_t *bytes, size_t len)
+{
+	if (p->bytes && p->bytes_first > p->bytes_cap / 2) {
+		memmove(p->bytes, p->bytes + p->bytes_first, p->bytes_count);
 		p->bytes_first = 0;
 	}
-	if (len)
-		memcpy(p->bytes + p->bytes_first + p->bytes_count, bytes, len);
-	p->bytes_count += len;
-	if (last && last->at.us == at.us && !eof && !last->eof) {
-		last->len += (uint32_t)len;
-		return;
+	if (!p->bytes || p->bytes_first + p->bytes_count + len > p->bytes_cap) {
+		p->bytes_cap = 2 * (p->bytes_first + p->bytes_count + len) + 256;
+		p->bytes = grown(p->bytes, p->bytes_cap);
 	}
-	if (p->first + p->count == p->segment_cap) {
-		const size_t cap = 2 * p->count + 4;
-		struct segment *fresh = malloc(cap * sizeof(*fresh));
+	memcpy(p->bytes + p->bytes_first + p->bytes_count, bytes, len);
+	p->bytes_count += len;
+}
 
-		assert(fresh);
-		if (p->count)
-			memcpy(fresh, p->segments + p->first, p->count * sizeof(*fresh));
-		free(p->segments);
-		p->segments = fresh;
-		p->segment_cap = cap;
+static void segment_append(struct pipe *p, struct segment s)
+{
+	if (p->segments && p->first > p->segment_cap / 2) {
+		memmove(p->segments, p->segments + p->first, p->count * sizeof(s));
 		p->first = 0;
 	}
-	p->segments[p->first + p->count++] = (struct segment){.at = at, .len = (uint32_t)len, .eof = eof};
+	if (!p->segments || p->first + p->count >= p->segment_cap) {
+		p->segment_cap = 2 * (p->first + p->count) + 4;
+		p->segments = grown(p->segments, p->segment_cap * sizeof(s));
+	}
+	p->segments[p->first + p->count++] = s;
 }
 
 static void on_deliver(struct world *w, void *object, uint32_t arg);
@@ -94,7 +91,8 @@ static void pipe_arm(struct end *e)
 	queue_add(&end_world(e)->queue, at, on_deliver, e, 0);
 }
 
-static void pipe_append(struct end *e, const uint8_t *bytes, size_t len, bool eof)
+/* Bytes in order behind what was sent before; none mean the end of the stream. */
+static void pipe_append(struct end *e, const uint8_t *bytes, size_t len)
 {
 	struct pipe *p = &e->tx;
 	const struct world *w = end_world(e);
@@ -108,13 +106,18 @@ static void pipe_append(struct end *e, const uint8_t *bytes, size_t len, bool eo
 	if (last && at.us < last->at.us)
 		at = last->at;
 	p->sent = w->now;
-	segment_append(p, at, bytes, len, eof);
+	if (last && last->at.us == at.us && len > 0 && !last->eof)
+		last->len += (uint32_t)len;
+	else
+		segment_append(p, (struct segment){.at = at, .len = (uint32_t)len, .eof = len == 0});
+	if (len > 0)
+		bytes_append(p, bytes, len);
 	pipe_arm(e);
 }
 
 void end_send(struct end *e, const uint8_t *bytes, size_t len)
 {
-	pipe_append(e, bytes, len, false);
+	pipe_append(e, bytes, len);
 }
 
 static void pipe_drop(struct pipe *p)
@@ -334,7 +337,7 @@ void end_close(struct end *e, bool told)
 	if (!told || edge->blocked)
 		end_starve(other);
 	else if (!other->closed)
-		pipe_append(e, NULL, 0, true);
+		pipe_append(e, NULL, 0);
 	if (end_side(e) == 0 && n->impl)
 		edge_dial(edge, rng_range(&w->rng, REDIAL_MIN_US, REDIAL_MAX_US));
 }

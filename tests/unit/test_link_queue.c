@@ -347,6 +347,29 @@ static void test_drain_rate(void **state)
 	drain(b);
 }
 
+/* Full, with enough behind it: pressing while the rate is unknown or high, not on a slow link. */
+static void test_pressing(void **state)
+{
+	struct bench *b = *state;
+
+	for (int k = 0; k < 100; k++)
+		add(b, 1000, false);
+	flush(b);
+	assert_true(b->l->blocked);
+	assert_false(link_is_pressing(b->l));
+	for (int k = 0; k < 100; k++)
+		add(b, 1000, false);
+	flush(b);
+	assert_true(link_is_pressing(b->l));
+	b->l->drain.bytes_per_second = 125000000;
+	assert_true(link_is_pressing(b->l));
+	b->l->drain.bytes_per_second = 1250000;
+	assert_false(link_is_pressing(b->l));
+	b->l->drain.bytes_per_second = 0;
+	drain(b);
+	assert_false(link_is_pressing(b->l));
+}
+
 /* Random sizes, gaps, reads and TLVs: whole packets, data in order, nothing lost below the limit. */
 static void test_random(void **state)
 {
@@ -397,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_chunks, setup_poor, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pressing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 	};
 

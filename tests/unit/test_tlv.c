@@ -14,6 +14,163 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+static cJSON *vectors;
+
+static int load_vectors(void **state)
+{
+	FILE *f = fopen("tests/vectors/vectors-200.json", "r");
+	static char text[256 * 1024];
+	size_t len;
+
+	(void)state;
+	if (!f)
+		return -1;
+	len = fread(text, 1, sizeof(text) - 1, f);
+	(void)fclose(f);
+	vectors = cJSON_ParseWithLength(text, len);
+	return vectors ? 0 : -1;
+}
+
+static int free_vectors(void **state)
+{
+	(void)state;
+	cJSON_Delete(vectors);
+	return 0;
+}
+
+static size_t from_hex(const char *hex, uint8_t *out, size_t cap)
+{
+	const size_t len = strlen(hex) / 2;
+
+	assert_true(len <= cap);
+	for (size_t i = 0; i < len; i++) {
+		const char digits[3] = {hex[2 * i], hex[2 * i + 1]};
+
+		out[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return len;
+}
+
+static uint32_t number(const cJSON *o, const char *name)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+	if (cJSON_IsString(v))
+		return (uint32_t)strtoul(v->valuestring, NULL, 16);
+	return v ? (uint32_t)v->valuedouble : 0;
+}
+
+static const char *string(const cJSON *o, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+/* Reads one TLV, writes it again, and wants the same bytes. */
+static struct tlv round_trip(const uint8_t *bytes, size_t len)
+{
+	struct rd r = rd_init(bytes, len);
+	uint8_t again[128];
+	struct wr w = wr_init(again, sizeof(again));
+	struct tlv t;
+
+	assert_int_equal(tlv_read(&r, &t), TLV_OK);
+	assert_int_equal(rd_left(&r), 0);
+	tlv_write(&w, &t);
+	assert_false(w.bad);
+	assert_int_equal(wr_len(&w), len);
+	return memcmp(again, bytes, len) == 0 ? t : (struct tlv){.type = TLV_PAD1};
+}
+
+static void assert_address(const struct tlv *t, const char *text)
+{
+	const struct ip6 *ip = t->type == TLV_IHU      ? &t->ihu.address
+			       : t->type == TLV_UPDATE ? &t->update.address
+						       : &t->seqno_request.address;
+	struct ip6 want = {{0}};
+	unsigned a, b, c, d;
+
+	if (text && sscanf(text, "%u.%u.%u.%u", &a, &b, &c, &d) == 4)
+		want = (struct ip6){{(uint8_t)a, (uint8_t)b, (uint8_t)c, (uint8_t)d}};
+	else if (text)
+		assert_int_equal(ip6_parse(text, &want), 0);
+	assert_memory_equal(ip->b, want.b, 16);
+}
+
+static void assert_router_id(const struct router_id *id, const char *text)
+{
+	struct router_id want;
+
+	if (strncmp(text, "nodes.A", 7) == 0)
+		text = string(cJSON_GetObjectItem(cJSON_GetObjectItem(vectors, "nodes"), "A"), "router_id");
+	assert_int_equal(from_hex(text, (uint8_t *)&want, sizeof(want)), sizeof(want));
+	assert_memory_equal(id, &want, sizeof(want));
+}
+
+static void assert_fields(const struct tlv *t, const cJSON *in)
+{
+	switch (t->type) {
+	case TLV_HELLO:
+		assert_int_equal(t->hello.flags, number(in, "flags"));
+		assert_int_equal(t->hello.seqno, number(in, "seqno"));
+		assert_int_equal(t->hello.interval, number(in, "interval"));
+		break;
+	case TLV_IHU:
+		assert_int_equal(t->ihu.ae, number(in, "ae"));
+		assert_int_equal(t->ihu.rx_cost, number(in, "rx_cost"));
+		assert_int_equal(t->ihu.interval, number(in, "interval"));
+		if (t->ihu.ae != WIRE_AE_WILDCARD)
+			assert_address(t, string(in, "address"));
+		break;
+	case TLV_UPDATE:
+		assert_int_equal(t->update.ae, number(in, "ae"));
+		assert_int_equal(t->update.prefix_len, number(in, "prefix_len"));
+		assert_int_equal(t->update.interval, number(in, "interval"));
+		if (cJSON_HasObjectItem(in, "seqno")) {
+			assert_int_equal(t->update.seqno, number(in, "seqno"));
+			assert_int_equal(t->update.metric, number(in, "metric"));
+		}
+		assert_address(t, t->update.ae == WIRE_AE_WILDCARD ? NULL : string(in, "prefix"));
+		assert_router_id(&t->update.router_id, string(in, "router_id"));
+		break;
+	case TLV_SEQNO_REQUEST:
+		assert_int_equal(t->seqno_request.ae, number(in, "ae"));
+		assert_int_equal(t->seqno_request.prefix_len, number(in, "prefix_len"));
+		assert_int_equal(t->seqno_request.seqno, number(in, "seqno"));
+		assert_int_equal(t->seqno_request.hop_count, number(in, "hop_count"));
+		assert_address(t, t->seqno_request.ae == WIRE_AE_WILDCARD ? NULL : string(in, "prefix"));
+		assert_router_id(&t->seqno_request.router_id, string(in, "router_id"));
+		break;
+	case TLV_PAD1:
+		fail();
+	}
+}
+
+static void test_control_packets(void **state)
+{
+	const cJSON *v;
+	size_t count = 0;
+
+	(void)state;
+	cJSON_ArrayForEach(v, cJSON_GetObjectItem(vectors, "control_packets"))
+	{
+		uint8_t bytes[256];
+		const size_t len = from_hex(string(v, "bytes"), bytes, sizeof(bytes));
+		const struct tlv t = round_trip(bytes + WIRE_CONTROL_HEADER_BYTES, len - WIRE_CONTROL_HEADER_BYTES);
+
+		assert_fields(&t, cJSON_GetObjectItem(v, "inputs"));
+		count++;
+	}
+	assert_true(count >= 9);
+}
+
+static uint8_t type_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		uint8_t type;
+	} table[] = {
+#define TLV(lower, UPPER, number) {#lower, number},
 #include "controld/babel/tlv.def"
 	};
 

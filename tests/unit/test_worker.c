@@ -83,6 +83,59 @@ static void test_super_packet(void **state)
 	close(c);
 }
 
+struct sender {
+	const struct world *w;
+	uint32_t count;
+};
+
+static void *send_supers(void *arg)
+{
+	enum { SEGMENT = 1300, SEGMENTS = 48 };
+	const struct sender *s = arg;
+	static struct world_packet packet;
+	const struct gso_header header = {
+		.flags = 1, .type = 5, .header_len = 48, .size = SEGMENT, .csum_start = 40, .csum_offset = 6};
+
+	for (uint32_t i = 0; i < s->count; i += SEGMENTS) {
+		world_udp("B", "A", 0, SEGMENT * SEGMENTS, &packet);
+		for (uint32_t k = 0; k < SEGMENTS; k++) {
+			const uint32_t number = i + k;
+
+			memcpy(packet.bytes + 48 + SEGMENT * k, &number, sizeof(number));
+		}
+		packet_set_partial_checksum(packet.bytes, packet.len);
+		world_tun_send(s->w, &header, packet.bytes, packet.len);
+	}
+	return NULL;
+}
+
+/* The host sends faster than the link takes: in order, and what does not arrive is counted; the last one does. */
+static void test_host_is_faster(void **state)
+{
+	struct world *w = *state;
+	static struct world_packet frame, plain;
+	struct sender s = {.w = w, .count = 9600};
+	uint32_t number = 0, last = 0, got = 0;
+	pthread_t thread;
+	int a, c;
+
+	neighbours(w, &a, &c);
+	assert_int_equal(pthread_create(&thread, NULL, send_supers, &s), 0);
+	while (number != s.count - 1) {
+		world_next_data(a, &frame);
+		assert_true(world_open("AB", &frame, &plain));
+		memcpy(&number, plain.bytes + 4 + 48, sizeof(number));
+		assert_true(!got || number > last);
+		last = number;
+		got++;
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(got + world_stat(w, STAT_drop_queue_full), s.count);
+	print_message("%u of %u dropped\n", s.count - got, s.count);
+	close(a);
+	close(c);
+}
+
 /* The packet of the vectors, and a run that reaches the host as one. */
 static void test_to_host(void **state)
 {
@@ -379,6 +432,12 @@ static void test_inbound_nonsense(void **state)
 	f.len = packet.len;
 	world_seal(&f, &frame);
 	world_write(a, frame.bytes, frame.len);
+	/* Said to come from ourselves, and from outside: no key is asked for. */
+	memcpy(frame.bytes + 8, frame.bytes + 24, 16);
+	world_write(a, frame.bytes, frame.len);
+	frame.bytes[8] = 0x20;
+	world_write(a, frame.bytes, frame.len);
+	world_seal(&f, &frame);
 	memcpy(frame.bytes + 4, (const uint8_t[]){0, 0}, 2);
 	world_write(a, frame.bytes, WIRE_DATA_HEADER_BYTES);
 	world_settle(a, c, "C");
@@ -388,6 +447,8 @@ static void test_inbound_nonsense(void **state)
 	assert_int_equal(world_stat(w, STAT_drop_user_type), 1);
 	assert_int_equal(world_stat(w, STAT_drop_icmp_malformed), 1);
 	assert_int_equal(world_stat(w, STAT_drop_inner_source), 1);
+	assert_int_equal(world_stat(w, STAT_drop_no_key), 2);
+	assert_int_equal(world_stat(w, STAT_waited), 0);
 	assert_int_equal(world_stat(w, STAT_tun_tx_packets), 0);
 	close(a);
 	close(c);
@@ -463,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_from_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_super_packet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host_is_faster, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_to_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_out_of_band, setup, teardown),
