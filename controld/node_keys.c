@@ -1,105 +1,155 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Public keys by /64, and the X25519 computations that the fastpath asks for: a bounded number per second, those for
  * own traffic first, the rest in later slots of time. A /64 waits at most once; who waits longer than packets do is
- * asked for again. */
+ * asked for again. The table is an open one with linear probing, because there is a key for every node of the network:
+ * an entry costs its bytes. */
 #include "controld/node_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 enum {
 	SLOT_MS = 10,
 	KEYS_PER_SLOT = LIMIT_KEYS_PER_SECOND * SLOT_MS / 1000,
-	QUEUE_CAP = LIMIT_KEYS_PER_SECOND * LIMIT_WAIT_MS / 1000,
 	EVICT_TRIES = 64,
+	FIRST_CAP = 64,
 };
 _Static_assert(KEYS_PER_SLOT > 0, "a slot of time has room for a key");
+_Static_assert((FIRST_CAP & (FIRST_CAP - 1)) == 0, "a power of two");
 
-static struct node_key *find(const struct node *n, uint64_t net64)
+static uint32_t home_of(const struct node_keys *keys, uint64_t net64)
 {
-	struct node_key *k;
-
-	HASH_FIND(hh, n->keys.known, &net64, sizeof(net64), k);
-	return k;
+	return siphash(&net64, sizeof(net64)) & (keys->cap - 1);
 }
 
-static void enqueue(struct node_keys *keys, struct node_key *k, enum node_key_queue queue)
+/* The entry, or the free one where it would be. */
+static struct node_key *probe(const struct node_keys *keys, uint64_t net64)
 {
-	if (keys->queued[queue] == QUEUE_CAP)
-		return;
-	DL_APPEND(keys->queue[queue], k);
-	keys->queued[queue]++;
-	k->queue = queue;
+	uint32_t i = home_of(keys, net64);
+
+	while (keys->table[i].used && keys->table[i].net64 != net64)
+		i = (i + 1) & (keys->cap - 1);
+	return &keys->table[i];
 }
 
-static void dequeue(struct node_keys *keys, struct node_key *k)
+static struct node_key *find(const struct node_keys *keys, uint64_t net64)
 {
-	if (k->queue == NODE_KEYS_IDLE)
-		return;
-	DL_DELETE(keys->queue[k->queue], k);
-	keys->queued[k->queue]--;
-	k->queue = NODE_KEYS_IDLE;
+	struct node_key *k = keys->cap ? probe(keys, net64) : NULL;
+
+	return k && k->used ? k : NULL;
 }
 
-static void del(struct node_keys *keys, struct node_key *k)
+static void grow(struct node_keys *keys)
 {
-	dequeue(keys, k);
-	HASH_DEL(keys->known, k);
-	free(k);
+	const struct node_keys old = *keys;
+
+	keys->cap = old.cap ? 2 * old.cap : FIRST_CAP;
+	keys->table = calloc(keys->cap, sizeof(*keys->table));
+	assert(keys->table);
+	for (uint32_t i = 0; i < old.cap; i++) {
+		if (old.table[i].used)
+			*probe(keys, old.table[i].net64) = old.table[i];
+	}
+	free(old.table);
 }
 
-/* Makes room by the oldest key without a route; the ones looked at become the youngest, so that the next search goes
- * on. */
+/* Those behind it that would not be found across the gap move up. */
+static void del(struct node_keys *keys, uint32_t gap)
+{
+	const uint32_t mask = keys->cap - 1;
+
+	for (uint32_t i = (gap + 1) & mask; keys->table[i].used; i = (i + 1) & mask) {
+		const uint32_t home = home_of(keys, keys->table[i].net64);
+
+		if (((i - home) & mask) < ((i - gap) & mask))
+			continue;
+		keys->table[gap] = keys->table[i];
+		gap = i;
+	}
+	keys->table[gap] = (struct node_key){.used = false};
+	keys->count--;
+}
+
+/* Makes room by a key without a route; the next search goes on where this one ended. */
 static bool evict(struct node *n)
 {
-	for (int i = 0; i < EVICT_TRIES; i++) {
-		struct node_key *k = n->keys.known;
-		const struct ip6 ip = ip6_from_net64(k->net64);
+	struct node_keys *keys = &n->keys;
+
+	for (int looked_at = 0; looked_at < EVICT_TRIES; keys->hand++) {
+		const uint32_t i = keys->hand & (keys->cap - 1);
+		const struct ip6 ip = ip6_from_net64(keys->table[i].net64);
 		struct babel_route route;
 
+		if (!keys->table[i].used)
+			continue;
 		if (!babel_find(n->babel, &ip, &route)) {
-			del(&n->keys, k);
+			del(keys, i);
 			return true;
 		}
-		HASH_DEL(n->keys.known, k);
-		HASH_ADD(hh, n->keys.known, net64, sizeof(k->net64), k);
+		looked_at++;
 	}
 	return false;
 }
 
+static void enqueue(struct node_keys *keys, struct node_key *k, enum node_key_queue queue)
+{
+	struct node_key_ring *r = &keys->waiting[queue];
+
+	if (r->count == NODE_KEYS_WAITING)
+		return;
+	r->net64[(r->first + r->count++) % NODE_KEYS_WAITING] = k->net64;
+	k->queue = queue;
+}
+
+/* The first that still waits there: it may have moved to another queue, or be gone. */
+static struct node_key *dequeue(struct node_keys *keys, enum node_key_queue queue)
+{
+	struct node_key_ring *r = &keys->waiting[queue];
+
+	while (r->count) {
+		struct node_key *k = find(keys, r->net64[r->first]);
+
+		r->first = (r->first + 1) % NODE_KEYS_WAITING;
+		r->count--;
+		if (!k || k->queue != queue)
+			continue;
+		k->queue = NODE_KEYS_IDLE;
+		return k;
+	}
+	return NULL;
+}
+
 void node_keys_learn(struct node *n, uint64_t net64, const uint8_t public_key[32])
 {
-	struct node_key *k = find(n, net64);
+	struct node_keys *keys = &n->keys;
+	struct node_key *k = find(keys, net64);
 
-	if (!k) {
-		if (HASH_COUNT(n->keys.known) >= LIMIT_KNOWN_KEYS && !evict(n))
-			return;
-		k = calloc(1, sizeof(*k));
-		assert(k);
-		k->net64 = net64;
-		k->queue = NODE_KEYS_IDLE;
-		HASH_ADD(hh, n->keys.known, net64, sizeof(k->net64), k);
-	} else if (n->running && memcmp(k->pk.b, public_key, sizeof(k->pk.b)) != 0 && k->queue == NODE_KEYS_IDLE) {
+	if (k) {
 		/* The fastpath may hold the old one. */
-		enqueue(&n->keys, k, NODE_KEYS_OTHERS);
+		if (n->running && k->queue == NODE_KEYS_IDLE && memcmp(k->pk.b, public_key, sizeof(k->pk.b)) != 0)
+			enqueue(keys, k, NODE_KEYS_OTHERS);
+		memcpy(k->pk.b, public_key, sizeof(k->pk.b));
+		return;
 	}
+	if (keys->count >= LIMIT_KNOWN_KEYS && !evict(n))
+		return;
+	if (4 * (keys->count + 1) > 3 * keys->cap)
+		grow(keys);
+	k = probe(keys, net64);
+	*k = (struct node_key){.net64 = net64, .queue = NODE_KEYS_IDLE, .used = true};
 	memcpy(k->pk.b, public_key, sizeof(k->pk.b));
+	keys->count++;
 }
 
 void node_keys_want(struct node *n, uint64_t net64, bool own)
 {
 	const enum node_key_queue queue = own ? NODE_KEYS_OWN : NODE_KEYS_OTHERS;
-	struct node_key *k = find(n, net64);
+	struct node_key *k = find(&n->keys, net64);
 
-	if (!k) {
+	if (!k)
 		n->ops->no_key(n->ctx, net64);
-		return;
-	}
-	if (k->queue <= queue)
-		return;
-	dequeue(&n->keys, k);
-	enqueue(&n->keys, k, queue);
+	else if (k->queue > queue)
+		enqueue(&n->keys, k, queue);
 }
 
 static void answer(struct node *n, const struct node_key *k)
@@ -118,49 +168,41 @@ static void answer(struct node *n, const struct node_key *k)
 	secret_wipe(&secret, sizeof(secret));
 }
 
-static struct node_key *first(const struct node_keys *keys)
-{
-	for (int i = 0; i < NODE_KEY_QUEUES; i++) {
-		if (keys->queue[i])
-			return keys->queue[i];
-	}
-	return NULL;
-}
-
 struct mono node_keys_tick(struct node *n, struct mono now)
 {
 	struct node_keys *keys = &n->keys;
-	struct node_key *k = first(keys);
 
-	if (!k)
-		return MONO_NEVER;
 	if (mono_is_due(keys->slot_end, now)) {
 		keys->slot_end = mono_add_ms(now, SLOT_MS);
 		keys->slot_used = 0;
 	}
-	for (; k && keys->slot_used < KEYS_PER_SLOT; k = first(keys)) {
+	while (keys->slot_used < KEYS_PER_SLOT) {
+		const struct node_key *k = dequeue(keys, NODE_KEYS_OWN);
+
+		if (!k)
+			k = dequeue(keys, NODE_KEYS_OTHERS);
+		if (!k)
+			return MONO_NEVER;
 		keys->slot_used++;
-		dequeue(keys, k);
 		answer(n, k);
 	}
-	return k ? keys->slot_end : MONO_NEVER;
+	return keys->waiting[NODE_KEYS_OWN].count + keys->waiting[NODE_KEYS_OTHERS].count ? keys->slot_end : MONO_NEVER;
 }
 
 void node_keys_forget_wants(struct node *n)
 {
-	for (struct node_key *k = first(&n->keys); k; k = first(&n->keys))
-		dequeue(&n->keys, k);
+	while (dequeue(&n->keys, NODE_KEYS_OWN) || dequeue(&n->keys, NODE_KEYS_OTHERS))
+		;
 }
 
 void node_keys_fini(struct node *n)
 {
-	while (n->keys.known)
-		del(&n->keys, n->keys.known);
+	free(n->keys.table);
 }
 
 bool node_key_of(const struct node *n, uint64_t net64, struct pubkey *out)
 {
-	const struct node_key *k = find(n, net64);
+	const struct node_key *k = find(&n->keys, net64);
 
 	if (k)
 		*out = k->pk;

@@ -8,24 +8,31 @@
 #include "shared/base/log.h"
 #include "shared/base/siphash.h"
 #include "shared/limits.h"
-#include <uthash.h>
 
 /* The order is that of service. */
 enum node_key_queue { NODE_KEYS_OWN, NODE_KEYS_OTHERS, NODE_KEY_QUEUES, NODE_KEYS_IDLE = NODE_KEY_QUEUES };
+
+/* As many as are served while a packet waits. */
+enum { NODE_KEYS_WAITING = LIMIT_KEYS_PER_SECOND * LIMIT_WAIT_MS / 1000 };
 
 /* The key of the owner of a /64. */
 struct node_key {
 	uint64_t net64;
 	struct pubkey pk;
-	enum node_key_queue queue;
-	struct node_key *prev, *next; /* in the queue */
-	UT_hash_handle hh;
+	uint8_t queue; /* enum node_key_queue */
+	bool used;
+};
+
+struct node_key_ring {
+	uint64_t net64[NODE_KEYS_WAITING];
+	unsigned first, count;
 };
 
 struct node_keys {
-	struct node_key *known;
-	struct node_key *queue[NODE_KEY_QUEUES];
-	unsigned queued[NODE_KEY_QUEUES];
+	struct node_key *table; /* owned */
+	uint32_t cap, count; /* cap: 0 or a power of two */
+	uint32_t hand; /* where the search for one to be evicted goes on */
+	struct node_key_ring waiting[NODE_KEY_QUEUES];
 	struct mono slot_end; /* of the present slot of time */
 	unsigned slot_used; /* keys computed in it */
 };

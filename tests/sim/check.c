@@ -281,6 +281,23 @@ void check_stopped(struct node *n)
 	memset(&c->feasibility[start * c->generations], 0, count * c->generations * sizeof(*c->feasibility));
 }
 
+void check_adopted(struct node *n)
+{
+	struct check *c = n->world->check;
+	struct codec_tlv t = {0};
+
+	for (t.dest = 0; t.dest < c->world->node_count; t.dest++) {
+		const struct forward *f = forward_at(c, n->index, t.dest);
+
+		for (t.generation = 0; t.generation < c->generations; t.generation++) {
+			if (f->end && f->generation == t.generation)
+				continue;
+			*distance_at(c, c->announced, n, &t) = (struct distance){0};
+			*distance_at(c, c->feasibility, n, &t) = (struct distance){0};
+		}
+	}
+}
+
 static void label_components(struct check *c)
 {
 	const struct world *w = c->world;

@@ -28,6 +28,8 @@ void check_sent(struct node *n, const uint8_t *tlv, size_t len);
 /* The node's call is over. */
 void check_event(struct node *n);
 void check_stopped(struct node *n);
+/* The node has kept its routes, but has forgotten what it announced of any other source. */
+void check_adopted(struct node *n);
 
 /* Is every node routed to every destination (that is judged, or to all), or its route retracted, as the edges say?
  * Otherwise why gets a sentence. */

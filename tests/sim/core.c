@@ -92,19 +92,27 @@ static const struct babel_ops ops = {
 	.random = on_random,
 };
 
-static void *core_new(struct node *n)
+static struct babel *make_babel(struct core *c)
 {
 	const struct babel_config config = {
 		.network = &network200,
-		.self = n->ids[n->generation],
-		.own = n->own,
+		.self = c->node->ids[c->node->generation],
+		.own = c->node->own,
+		.seqno = c->seqno,
 	};
+	struct babel *b = babel_new(&config, &ops, c, c->node->world->now);
+
+	assert(b);
+	return b;
+}
+
+static void *core_new(struct node *n)
+{
 	struct core *c = calloc(1, sizeof(*c));
 
 	assert(c);
 	c->node = n;
-	c->babel = babel_new(&config, &ops, c, n->world->now);
-	assert(c->babel);
+	c->babel = make_babel(c);
 	return c;
 }
 
@@ -150,6 +158,42 @@ static struct mono core_tick(void *impl)
 	const struct core *c = impl;
 
 	return babel_tick(c->babel, c->node->world->now);
+}
+
+struct held {
+	struct babel_route *routes; /* owned */
+	size_t count;
+};
+
+static void keep_route(void *ctx, const struct babel_route *r)
+{
+	struct held *h = ctx;
+
+	if (!r->selected)
+		return;
+	h->routes = realloc(h->routes, (h->count + 1) * sizeof(*h->routes));
+	assert(h->routes);
+	h->routes[h->count++] = *r;
+}
+
+static void core_adopt(void *impl)
+{
+	struct core *c = impl;
+	const struct node *n = c->node;
+	struct babel *old = c->babel;
+	struct held held = {0};
+
+	babel_each_route(old, keep_route, &held);
+	c->babel = make_babel(c);
+	c->bumped = (struct mono){0};
+	for (uint32_t i = 0; i < n->end_cap; i++)
+		if (n->ends[i] && !babel_link_up(c->babel, n->ends[i]->link, babel_link_smoothed(old, n->ends[i]->link),
+						 n->world->now))
+			world_fail(n->world, BROKEN_WIRE, "node %d refuses a link", n->index);
+	for (size_t i = 0; i < held.count; i++)
+		babel_hold(c->babel, &held.routes[i], n->world->now);
+	babel_free(old);
+	free(held.routes);
 }
 
 static void core_each_source(const void *impl, void (*fn)(void *, const struct babel_source *), void *ctx)
@@ -203,6 +247,7 @@ const struct kind kind_core = {
 	.link_rtt = core_link_rtt,
 	.tlv = core_tlv,
 	.tick = core_tick,
+	.adopt = core_adopt,
 	.each_source = core_each_source,
 	.audit = core_audit,
 };

@@ -220,9 +220,13 @@ static bool parse(int argc, char **argv, struct options *o)
 		switch (c) {
 		case 'o':
 			o->only = atoi(optarg);
+			if (o->only <= 0)
+				return false;
 			break;
 		case 's':
 			o->soak_s = atof(optarg);
+			if (!(o->soak_s > 0))
+				return false;
 			break;
 		case 'm':
 			o->mutant = optarg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/trouble.h"
 
+#include "tests/sim/check.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -85,6 +86,19 @@ static void on_stop(struct world *w, void *object, uint32_t generations)
 	queue_add(&w->queue, mono_add_us(w->now, rng_range(&w->rng, 1000, DOWN_MAX_US)), on_start, n, 0);
 }
 
+static void on_adopt(struct world *w, void *object, uint32_t arg)
+{
+	struct node *n = object;
+
+	(void)arg;
+	if (!n->impl || !n->kind->adopt)
+		return;
+	w->last_change = w->now;
+	check_adopted(n);
+	n->kind->adopt(n->impl);
+	world_leave(n);
+}
+
 /* A random half of the nodes around one of them is cut off. */
 static void partition(struct world *w, struct mono from, struct mono to, bool heal)
 {
@@ -119,7 +133,7 @@ static struct mono one_trouble(struct world *w, uint32_t generations)
 	const struct mono from = mono_add_us(w->now, rng_range(r, 0, WINDOW_US));
 	const struct mono to = mono_add_us(from, rng_range(r, 100000, CUT_MAX_US));
 
-	switch (rng_below(r, 6)) {
+	switch (rng_below(r, 7)) {
 	case 0:
 		queue_add(&w->queue, from, on_block, e, 0);
 		queue_add(&w->queue, to, on_unblock, e, 0);
@@ -135,6 +149,9 @@ static struct mono one_trouble(struct world *w, uint32_t generations)
 		queue_add(&w->queue, to, on_loss, e, 0);
 		return to;
 	case 4:
+		queue_add(&w->queue, from, on_adopt, n, 0);
+		return from;
+	case 5:
 		partition(w, from, to, rng_percent(r, 60));
 		return to;
 	default:

@@ -43,6 +43,8 @@ struct kind {
 	void (*tlv)(void *impl, uint32_t link, const uint8_t *tlv, size_t len);
 	struct mono (*tick)(void *impl);
 	void (*each_source)(const void *impl, void (*fn)(void *ctx, const struct babel_source *s), void *ctx);
+	/* A new controld takes over what the old one's forwarder still does. NULL: not of this kind. */
+	void (*adopt)(void *impl);
 	/* At rest: what the kind can say about itself; fails the world if it is wrong. */
 	void (*audit)(const void *impl);
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys that the fastpath asks the node for: answered, bounded per second, own traffic first. */
+#include "controld/node_private.h"
 #include "tests/support/node_world.h"
 
 #include <setjmp.h>
@@ -87,12 +88,78 @@ static void test_keys_per_second(void **state)
 	node_world_free(w);
 }
 
+/* Full: one without a route goes, and all others are found still. The one with a route stays. */
+static void test_known_keys_are_capped(void **state)
+{
+	enum { MORE = 20000 };
+	struct node_world *w = node_world_started();
+	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
+	unsigned found = 0, right = 0;
+	struct node_other b;
+	struct pubkey pk = {{0}};
+
+	(void)state;
+	node_world_other(&b, 0x21);
+	node_world_update(w, link, &b, 0, 0);
+	for (uint64_t i = 1; i < LIMIT_KNOWN_KEYS + MORE; i++) {
+		memcpy(pk.b, &i, sizeof(i));
+		node_keys_learn(w->n, i, pk.b);
+	}
+	for (uint64_t i = 1; i < LIMIT_KNOWN_KEYS + MORE; i++) {
+		if (!node_key_of(w->n, i, &pk))
+			continue;
+		found++;
+		right += memcmp(pk.b, &i, sizeof(i)) == 0;
+	}
+	assert_int_equal(found, LIMIT_KNOWN_KEYS - 1);
+	assert_int_equal(right, found);
+	assert_true(node_key_of(w->n, ip6_net64(&b.id.own.ip), &pk));
+	assert_true(pubkey_eq(&pk, &b.id.pk));
+	identity_fini(&b.id);
+	node_world_free(w);
+}
+
+/* The fastpath may hold the key that was known before. */
+static void test_changed_key_is_sent(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint8_t first[32] = {9}, second[32] = {10};
+
+	(void)state;
+	node_keys_learn(w->n, 5, first);
+	node_tick(w->n, w->now);
+	node_keys_learn(w->n, 5, first);
+	node_tick(w->n, w->now);
+	assert_int_equal(w->key_count, 0);
+	node_keys_learn(w->n, 5, second);
+	node_tick(w->n, w->now);
+	assert_int_equal(w->key_count, 1);
+	assert_memory_equal(w->keys[0].public_key, second, 32);
+	node_world_free(w);
+}
+
+static void test_low_order_key_is_none(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint8_t low[32] = {0};
+
+	(void)state;
+	node_keys_learn(w->n, 5, low);
+	node_on_want_key(w->n, 5, true, w->now);
+	assert_int_equal(w->key_count, 0);
+	assert_int_equal(w->no_key_count, 1);
+	assert_int_equal(w->no_keys[0], 5);
+	node_world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_key_is_answered),
-		cmocka_unit_test(test_keys_per_second),
+		cmocka_unit_test(test_key_is_answered),	      cmocka_unit_test(test_keys_per_second),
+		cmocka_unit_test(test_known_keys_are_capped), cmocka_unit_test(test_changed_key_is_sent),
+		cmocka_unit_test(test_low_order_key_is_none),
 	};
 
+	log_level = LOG_ERR;
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
