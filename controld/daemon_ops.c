@@ -12,15 +12,14 @@
 
 static void put(const struct daemon *d, enum ctl_type type, const void *body, size_t len)
 {
-	fastpaths_put(d->fastpaths, 0, type, body, len, NULL, 0);
+	fastpaths_put(d->fastpaths, 0, type, body, len);
 }
 
 static void put_tlv(void *ctx, uint32_t link, const uint8_t *tlv, size_t len)
 {
 	const struct daemon *d = ctx;
-	const struct ctl_tlv body = {.link = link};
 
-	fastpaths_put(d->fastpaths, 0, CTL_TLV, &body, sizeof(body), tlv, len);
+	fastpaths_put_tlv(d->fastpaths, 0, link, tlv, len);
 }
 
 static void put_route(void *ctx, const struct ctl_route *r)

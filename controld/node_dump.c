@@ -2,6 +2,8 @@
 /* The dump of SIGUSR1, to the byte as wire-200 8.6. */
 #include "controld/node_private.h"
 
+#include <assert.h>
+
 struct dump {
 	const struct node *node;
 	FILE *out;
@@ -12,16 +14,16 @@ static void print_route(void *ctx, const struct babel_route *r)
 {
 	const struct dump *d = ctx;
 	const struct node_entry *e = node_entry_find(d->node, r->link);
-	char prefix[PREFIX_TEXT_BYTES], hop[ENDPOINT_TEXT_BYTES] = "gone", metric[16] = "Infinite";
+	char prefix[PREFIX_TEXT_BYTES], hop[ENDPOINT_TEXT_BYTES], metric[16] = "Infinite";
 
 	if (r->selected != d->selected)
 		return;
-	if (e)
-		endpoint_print(&e->info.remote, hop);
+	/* A route ends with its link at the latest. */
+	assert(e);
 	if (r->metric != WIRE_INFINITE)
 		snprintf(metric, sizeof(metric), "%u", r->metric);
-	fprintf(d->out, "%s next-hop %s metric: %s (seqno %u)\n", prefix_print(&r->prefix, prefix), hop, metric,
-		r->seqno);
+	fprintf(d->out, "%s next-hop %s metric: %s (seqno %u)\n", prefix_print(&r->prefix, prefix),
+		endpoint_print(&e->info.remote, hop), metric, r->seqno);
 }
 
 static void print_source(void *ctx, const struct babel_source *s)

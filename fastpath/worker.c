@@ -207,7 +207,10 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	struct epoll_event events[EVENTS];
+	char name[16];
 
+	snprintf(name, sizeof(name), "worker%u", w->index);
+	pthread_setname_np(pthread_self(), name);
 	while (!w->stop) {
 		int count;
 
@@ -307,7 +310,6 @@ struct worker *worker_new(struct fastpath *f, unsigned index, int tun_fd)
 int worker_start(struct worker *w)
 {
 	sigset_t all, old;
-	char name[16];
 	int error;
 
 	/* Signals are the control thread's. */
@@ -318,8 +320,6 @@ int worker_start(struct worker *w)
 	if (error)
 		return -error;
 	w->started = true;
-	snprintf(name, sizeof(name), "worker%u", w->index);
-	pthread_setname_np(w->thread, name);
 	return 0;
 }
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause */
 /* Records between controld and fastpath: SOCK_SEQPACKET, one machine, host byte order, both programs of one build or
- * replaced by each other. A datagram holds whole records, at most 64 KiB; unknown types are skipped; a record shorter than
- * its struct is refused and counted, surplus bytes are ignored.
+ * replaced by each other. A datagram holds whole records, at most 64 KiB; unknown types are skipped; a record shorter
+ * than its struct is refused and counted, surplus bytes are ignored.
  *
  *   record    u16 type, u16 length of the body, body (padded to 8 bytes, the padding not counted in length)
  *
- * A conversation: controld connects and sends HELLO. fastpath answers HELLO and then what it holds: CONFIG, MEMORY, TUN...,
- * NODE, LINK_INFO..., ROUTE... (nothing where it was just started), and READY. Then controld sends what is missing
- * (MEMORY, CONFIG, TUN... to a fresh one), and START: workers run from there on. START carries nothing; a fastpath
- * that is already running ignores it. Every other record may come at any time after READY.
+ * A conversation: controld connects and sends HELLO. fastpath answers HELLO and then what it holds: CONFIG, MEMORY,
+ * TUN..., NODE, LINK_INFO..., ROUTE... (nothing where it was just started), and READY. Then controld sends what is
+ * missing (MEMORY, CONFIG, TUN... to a fresh one), and START: workers run from there on. START carries nothing; a
+ * fastpath that is already running ignores it. Every other record may come at any time after READY.
  *
  * Secrets: KEY only. It never travels upwards. */
 #ifndef SHARED_CTL_H
 #define SHARED_CTL_H
 
-#include <linux/types.h>
 #include "shared/wire.h"
+#include <linux/types.h>
 
 enum {
 	CTL_VERSION = 1,
@@ -53,13 +53,13 @@ struct ctl_pong {
 enum { CTL_CONFIG_NO_TUN = 1, CTL_CONFIG_NO_OFFLOAD = 2 };
 
 struct ctl_config {
-	__u32 network;      /* 200 */
-	__u32 flags;        /* CTL_CONFIG_* */
-	__u32 workers;      /* 1..LIMIT_WORKERS; fixed by the first CONFIG */
+	__u32 network; /* 200 */
+	__u32 flags; /* CTL_CONFIG_* */
+	__u32 workers; /* 1..LIMIT_WORKERS; fixed by the first CONFIG */
 	__u32 tun_mtu;
-	__u32 log_level;    /* enum log_level */
+	__u32 log_level; /* enum log_level */
 	__u32 pool_chunks;
-	__u16 port;         /* TCP listen port, for adoption only */
+	__u16 port; /* TCP listen port, for adoption only */
 	__u16 reserved[3];
 	__u8 public_key[32];
 	struct ip6 address; /* ours; its /64 is ours */
@@ -82,15 +82,15 @@ struct ctl_adopt {
 	__u32 link;
 	__u32 flags; /* CTL_LINK_* */
 	__u8 local[28], remote[28]; /* sockaddr_in or sockaddr_in6 */
-	__u64 peer;                 /* controld's own handle of the peer entry; given back, not looked at */
+	__u64 peer; /* controld's own handle of the peer entry; given back, not looked at */
 };
 
 struct ctl_link_info {
 	struct ctl_adopt adopt;
-	__u64 up_since_us;     /* CLOCK_BOOTTIME */
+	__u64 up_since_us; /* CLOCK_BOOTTIME */
 	__u64 rx_bytes, tx_bytes;
-	__u32 rtt_us;          /* last sample; 0: none */
-	__u32 smoothed_cost;   /* as last told by LINK_COST; UINT32_MAX: never */
+	__u32 rtt_us; /* last sample; 0: none */
+	__u32 smoothed_cost; /* as last told by LINK_COST; UINT32_MAX: never */
 };
 
 struct ctl_link_close {
@@ -167,13 +167,13 @@ struct ctl_tlv {
 };
 
 enum ctl_down_reason {
-	CTL_DOWN_CLOSED,    /* end of stream */
-	CTL_DOWN_ERROR,     /* socket error: error is the errno */
-	CTL_DOWN_IHU,       /* our Hellos were not answered */
-	CTL_DOWN_HELLO,     /* no Hello came */
-	CTL_DOWN_GARBAGE,   /* undecodable: text says what it looks like */
-	CTL_DOWN_ASKED,     /* LINK_CLOSE */
-	CTL_DOWN_REFUSED,   /* table full */
+	CTL_DOWN_CLOSED, /* end of stream */
+	CTL_DOWN_ERROR, /* socket error: error is the errno */
+	CTL_DOWN_IHU, /* our Hellos were not answered */
+	CTL_DOWN_HELLO, /* no Hello came */
+	CTL_DOWN_GARBAGE, /* undecodable: text says what it looks like */
+	CTL_DOWN_ASKED, /* LINK_CLOSE */
+	CTL_DOWN_REFUSED, /* table full */
 };
 
 struct ctl_link_down {

@@ -5,8 +5,8 @@
 #ifndef SHARED_LANES_H
 #define SHARED_LANES_H
 
-#include <linux/types.h>
 #include "shared/limits.h"
+#include <linux/types.h>
 
 enum {
 	LANES_MAGIC = 0x6c616e65,
@@ -23,10 +23,10 @@ enum stat {
 
 struct lanes_header {
 	__u32 magic, version;
-	__u64 bytes;         /* of the whole file */
-	__u8 id[16];         /* random, names this memory */
-	__u64 generation;    /* raised when the machine was cloned or rolled back */
-	__u64 prefix_count;  /* prefixes ever listed; slot = n % LIMIT_NONCE_PREFIXES */
+	__u64 bytes; /* of the whole file */
+	__u8 id[16]; /* random, names this memory */
+	__u64 generation; /* raised when the machine was cloned or rolled back */
+	__u64 prefix_count; /* prefixes ever listed; slot = n % LIMIT_NONCE_PREFIXES */
 };
 
 /* A static nonce prefix that one sealing thread drew: bits 0..62 random, the top bit zero (it is the order of keys

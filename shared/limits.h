@@ -8,34 +8,34 @@ enum {
 	LIMIT_LINKS = 1024,
 	LIMIT_LINK_SLOTS = 2048,
 	LIMIT_UNPROVEN_PER_ADDRESS = 32, /* inbound links that have not yet sent a valid TLV */
-	LIMIT_PEERS = 1024,              /* configured and discovered endpoints. Full: refuse */
-	LIMIT_DISCOVERED_PEERS = 256,    /* of these, found by discovery. Full: the oldest that is not connected goes */
+	LIMIT_PEERS = 1024, /* configured and discovered endpoints. Full: refuse */
+	LIMIT_DISCOVERED_PEERS = 256, /* of these, found by discovery. Full: the oldest that is not connected goes */
 
 	/* Routing. */
-	LIMIT_ROUTES_PER_LINK = 131072,  /* full: the Update is ignored, counted */
-	LIMIT_PREFIXES = 131072,         /* prefixes in the route table. Full: the Update is ignored, counted */
-	LIMIT_SOURCES = 262144,          /* feasibility distances. Full: the Update is ignored, counted */
-	LIMIT_SEQNO_REQUESTS = 4096,     /* remembered requests. Full: the oldest goes */
-	LIMIT_PREFIXES_PER_NET64 = 16,   /* longer prefixes below one /64. Full: ignored, counted */
-	LIMIT_KNOWN_KEYS = 262144,       /* /64 -> public key in controld. Full: one without a route goes */
+	LIMIT_ROUTES_PER_LINK = 131072, /* full: the Update is ignored, counted */
+	LIMIT_PREFIXES = 131072, /* prefixes in the route table. Full: the Update is ignored, counted */
+	LIMIT_SOURCES = 262144, /* feasibility distances. Full: the Update is ignored, counted */
+	LIMIT_SEQNO_REQUESTS = 4096, /* remembered requests. Full: the oldest goes */
+	LIMIT_PREFIXES_PER_NET64 = 16, /* longer prefixes below one /64. Full: ignored, counted */
+	LIMIT_KNOWN_KEYS = 262144, /* /64 -> public key in controld. Full: one without a route goes */
 
 	/* Keys in fastpath: slots of shared secrets. Full: the one used longest ago goes. */
 	LIMIT_KEY_SLOTS = 16384,
-	LIMIT_KEYS_PER_SECOND = 1000,    /* X25519 computations */
-	LIMIT_WANT_KEY_MS = 1000,        /* fastpath asks once per /64 and this time */
+	LIMIT_KEYS_PER_SECOND = 1000, /* X25519 computations */
+	LIMIT_WANT_KEY_MS = 1000, /* fastpath asks once per /64 and this time */
 
 	/* Workers. */
 	LIMIT_WORKERS = 64,
 	LIMIT_BATCH_FRAMES = 64,
-	LIMIT_READ_BYTES = 256 * 1024,   /* one wake-up reads so much from a stream */
+	LIMIT_READ_BYTES = 256 * 1024, /* one wake-up reads so much from a stream */
 
 	/* Pool of fastpath: a chunk holds the largest frame and its own header. */
 	LIMIT_CHUNK_BYTES = 68 * 1024,
-	LIMIT_POOL_CHUNKS = 3855,        /* 256 MiB */
+	LIMIT_POOL_CHUNKS = 3855, /* 256 MiB */
 
 	/* Packets that wait for a key. */
 	LIMIT_WAIT_BYTES_PER_NET64 = 256 * 1024,
-	LIMIT_WAIT_NET64S = 64,          /* of one worker: 4 MiB in all */
+	LIMIT_WAIT_NET64S = 64, /* of one worker: 4 MiB in all */
 	LIMIT_WAIT_MS = 2000,
 
 	/* A link's send queue: so much of its measured drain rate. Full: the oldest data frame goes. */
@@ -51,8 +51,8 @@ enum {
 	LIMIT_CTL_QUEUE_BYTES = 1024 * 1024,
 	LIMIT_CTL_PING_MS = 1000,
 	LIMIT_CTL_DEAD_MS = 5000,
-	LIMIT_GRACE_MS = 50000,          /* fastpath forwards so long without controld */
-	LIMIT_HELD_MS = 20000,           /* routes found in a fastpath are kept so long unconfirmed */
+	LIMIT_GRACE_MS = 50000, /* fastpath forwards so long without controld */
+	LIMIT_HELD_MS = 20000, /* routes found in a fastpath are kept so long unconfirmed */
 
 	/* ICMP errors that this node causes, per second: to the host, to one /64, in all. */
 	LIMIT_ICMP_LOCAL_PER_SECOND = 1000,
@@ -60,7 +60,7 @@ enum {
 	LIMIT_ICMP_PER_SECOND = 1000,
 
 	/* Static nonces. */
-	LIMIT_NONCE_PREFIXES = 4096,     /* listed in the memfd. Full: the oldest goes */
+	LIMIT_NONCE_PREFIXES = 4096, /* listed in the memfd. Full: the oldest goes */
 	LIMIT_NONCE_QUOTE_WINDOW = 65536,
 
 	/* Dialling. */

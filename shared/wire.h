@@ -58,7 +58,7 @@ enum {
 	WIRE_DATA = 0,
 	WIRE_CONTROL = 1,
 	WIRE_PACKET_HEADER_BYTES = 4,
-	WIRE_DATA_HEADER_BYTES = 40,   /* packet header included */
+	WIRE_DATA_HEADER_BYTES = 40, /* packet header included */
 	WIRE_CONTROL_HEADER_BYTES = 8, /* packet header included */
 	WIRE_TLV_HEADER_BYTES = 2,
 	WIRE_SEALED_MAX_BYTES = 65535,
@@ -74,7 +74,7 @@ enum {
 	WIRE_USER_HEADER_BYTES = 4,
 	WIRE_TAG_BYTES = 16,
 	WIRE_NONCE_BYTES = 12,
-	WIRE_SEAL_BYTES = WIRE_TAG_BYTES + WIRE_NONCE_BYTES,            /* sealed length over the plaintext */
+	WIRE_SEAL_BYTES = WIRE_TAG_BYTES + WIRE_NONCE_BYTES, /* sealed length over the plaintext */
 	WIRE_SEALED_MIN_BYTES = WIRE_USER_HEADER_BYTES + WIRE_SEAL_BYTES,
 	WIRE_OVERHEAD_BYTES = WIRE_DATA_HEADER_BYTES + WIRE_SEALED_MIN_BYTES, /* frame over the L3 packet: 72 */
 

@@ -7,7 +7,7 @@ UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c,$(wildcard tests/bench/*.c))
-THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
+THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
 TEST_LIB      := -lcmocka -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
 WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_rundir test_identity test_target test_nlparse test_peers_log fuzz_discover fuzz_rtnl
@@ -70,7 +70,7 @@ lint-layers lint-functions lint-headers lint-tables: lint-%:
 lint-format:
 	$(Q)clang-format-14 --dry-run -Werror $(OUR_C)
 lint-tidy: $(B)/build.h
-	$(Q)printf '%s\n' $(CONTROLD_SRC) $(FASTPATH_SRC) | sort -u | xargs -P 2 -n 4 clang-tidy-14 --quiet -- -std=gnu17 -D_GNU_SOURCE -iquote . \
+	$(Q)printf '%s\n' $(CONTROLD_SRC) $(FASTPATH_SRC) | sort -u | xargs -P 2 -I @ clang-tidy-14 --quiet @ -- -std=gnu17 -D_GNU_SOURCE -iquote . \
 		-include $(B)/build.h -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' 2>/dev/null
 lint-shell:
 	$(Q)shellcheck -x $$(git ls-files -co --exclude-standard '*.sh' 'tests/run' '.ci/run')

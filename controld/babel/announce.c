@@ -62,11 +62,24 @@ void announce_net(struct babel *b, struct net *net, struct neigh *n, struct mono
 	send_update(b, n, &u);
 }
 
+/* A new next hop may still hold what it was told before it was that. If that is of another source, no feasibility
+ * distance forbids it to come back to us, and split horizon would leave it there until it expires. */
+static void announce_withdraw(struct babel *b, const struct route *r)
+{
+	struct tlv_update u = make_update(b, &r->source->key.net->prefix, &r->source->key.router_id);
+
+	u.seqno = r->seqno;
+	u.metric = WIRE_INFINITE;
+	send_update(b, r->neigh, &u);
+}
+
 /* To all but the next hop. A node whose only link is the next hop says nothing, and has no distance to keep. */
-static void announce_selected(struct babel *b, const struct route *r, struct mono now)
+static void announce_selected(struct babel *b, const struct route *r, bool moved, struct mono now)
 {
 	struct tlv_update u;
 
+	if (moved)
+		announce_withdraw(b, r);
 	if (b->neigh_count < 2)
 		return;
 	u = announce_decide(b, r, now);
@@ -142,7 +155,7 @@ static void trigger_run(struct babel *b, struct trigger *t, struct mono now)
 {
 	t->left--;
 	if (t->net->selected) {
-		announce_selected(b, t->net->selected, now);
+		announce_selected(b, t->net->selected, t->moved, now);
 		t->left = 0;
 	} else {
 		announce_lost(b, t);

@@ -19,7 +19,9 @@
  * then the prefix is selected anew at once.
  *   - Selection compares metric plus link cost. A direct originator is worth a switch, but not from another direct link
  * to it: two links to one neighbour would flap. A round trip alone moves nothing; the next Update of the prefix does.
- *   - A change of the next hop is announced at once too: the old next hop was kept silent by split horizon.
+ *   - A change of the next hop is announced at once too: the old next hop was kept silent by split horizon. To the new
+ * one a retraction goes: what it was told before may be of another source (the originator restarted), which no distance
+ * forbids, so that the two would route to each other until it expires.
  *   - A dead link's routes are removed, not kept as retracted: nothing can confirm them.
  *   - A retraction is sent three times, a table period apart, with the router id and seqno of the lost route; one for a
  * route that is not there or is retracted is ignored. It may bear any router id, for it only takes back its sender's

@@ -128,6 +128,7 @@ struct trigger {
 	struct source *source; /* the route lost, for a retraction; NULL if none ever was */
 	uint16_t seqno;
 	uint8_t left; /* times still to be sent */
+	bool moved; /* the next hop is another one than before */
 	bool repeated; /* in the queue of repeats, else in that of urgent ones */
 	struct mono due;
 	struct trigger *prev, *next;

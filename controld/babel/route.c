@@ -193,8 +193,10 @@ void route_select(struct babel *b, struct net *net, const struct route_was *was,
 	route_settle(b, net, was);
 	r = net->selected;
 	if (r) {
-		if (route_is_news(b, r, was))
+		if (route_is_news(b, r, was)) {
 			announce_trigger(b, net, NULL);
+			net->trigger->moved |= was->neigh && r->neigh != was->neigh;
+		}
 		return;
 	}
 	if (was->neigh)

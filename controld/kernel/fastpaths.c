@@ -252,13 +252,23 @@ void fastpaths_begin(struct fastpaths *f, unsigned which, const struct tun *tun)
 	fastpaths_slot_flush(s);
 }
 
-void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, const void *body, size_t len,
-		   const void *tail, size_t tail_len)
+static bool is_there(const struct fastpath_slot *s)
 {
-	struct fastpath_slot *s = &f->slots[which];
+	return s->sock && s->state != SLOT_ENDING;
+}
 
-	if (s->sock && s->state != SLOT_ENDING)
-		ctlsock_put(s->sock, type, body, len, tail, tail_len);
+void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, const void *body, size_t len)
+{
+	if (is_there(&f->slots[which]))
+		ctlsock_put(f->slots[which].sock, type, body, len, NULL, 0);
+}
+
+void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const uint8_t *tlv, size_t len)
+{
+	const struct ctl_tlv body = {.link = link};
+
+	if (is_there(&f->slots[which]))
+		ctlsock_put(f->slots[which].sock, CTL_TLV, &body, sizeof(body), tlv, len);
 }
 
 bool fastpaths_adopt(struct fastpaths *f, unsigned which, const struct ctl_adopt *a, int fd)

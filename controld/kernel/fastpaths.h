@@ -42,8 +42,9 @@ unsigned fastpaths_take_tun(struct fastpaths *f, int fd[LIMIT_WORKERS], char nam
 /* After ready: sends MEMORY, CONFIG and the TUN queues (tun may be NULL: none) where they are missing, then START. */
 void fastpaths_begin(struct fastpaths *f, unsigned which, const struct tun *tun);
 /* Sends a record to one; dropped silently where it is gone (lost() follows). */
-void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, const void *body, size_t len,
-		   const void *tail, size_t tail_len);
+void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, const void *body, size_t len);
+/* The same for one TLV to a link. */
+void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const uint8_t *tlv, size_t len);
 /* ADOPT: hands over a socket; the descriptor is closed here in any case. False: could not be sent. */
 bool fastpaths_adopt(struct fastpaths *f, unsigned which, const struct ctl_adopt *a, int fd);
 /* Sends what was put. Call it at the end of an event that came from elsewhere; ours end with it. */

@@ -134,7 +134,7 @@ static int listen_and_connect(const char *path, int *listen_fd)
 int fastpaths_spawn(struct fastpaths *f, struct life **life)
 {
 	int listen_fd = -1, r;
-	pid_t pid;
+	pid_t pid = -1;
 	const int fd = listen_and_connect(f->path, &listen_fd);
 
 	if (fd < 0)

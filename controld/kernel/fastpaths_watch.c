@@ -27,6 +27,15 @@ void fastpaths_slot_flush(struct fastpath_slot *s)
 	loop_fd_want(s->watch, LOOP_READ | (ctlsock_wants_write(s->sock) ? LOOP_WRITE : 0U));
 }
 
+static void back_off(struct fastpath_slot *s, struct mono now)
+{
+	s->backoff_s = s->backoff_s ? s->backoff_s * 2 : 1;
+	if (s->backoff_s > FASTPATHS_BACKOFF_MAX_S)
+		s->backoff_s = FASTPATHS_BACKOFF_MAX_S;
+	log_err("fastpath keeps ending: the next try is in %u s", s->backoff_s);
+	arm(s, now, 1000LL * s->backoff_s);
+}
+
 /* The next start: at once, or later where it keeps dying. */
 static void after_death(struct fastpath_slot *s, struct mono now)
 {
@@ -44,11 +53,7 @@ static void after_death(struct fastpath_slot *s, struct mono now)
 		fastpaths_slot_start_again(s);
 		return;
 	}
-	s->backoff_s = s->backoff_s ? s->backoff_s * 2 : 1;
-	if (s->backoff_s > FASTPATHS_BACKOFF_MAX_S)
-		s->backoff_s = FASTPATHS_BACKOFF_MAX_S;
-	log_err("fastpath keeps ending: the next try is in %u s", s->backoff_s);
-	arm(s, now, 1000LL * s->backoff_s);
+	back_off(s, now);
 }
 
 static void disconnect(struct fastpath_slot *s)
@@ -160,8 +165,7 @@ void fastpaths_slot_start_again(struct fastpath_slot *s)
 	if (r == 0)
 		return;
 	log_err("cannot start %s: %s", s->f->program, strerror(-r));
-	s->backoff_s = s->backoff_s ? s->backoff_s : 1;
-	arm(s, mono_now(), 1000LL * s->backoff_s);
+	back_off(s, mono_now());
 }
 
 void fastpaths_slot_end(struct fastpath_slot *s)

@@ -4,11 +4,11 @@
 #ifndef SHARED_BASE_CTLSOCK_H
 #define SHARED_BASE_CTLSOCK_H
 
+#include "shared/base/buf.h"
+#include "shared/ctl.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "shared/base/buf.h"
-#include "shared/ctl.h"
 
 struct ctlsock;
 
@@ -27,7 +27,8 @@ int ctlsock_fd(const struct ctlsock *s);
 /* Appends a record: body of len bytes, then tail of tail_len bytes (may be NULL, 0). It leaves with ctlsock_flush(), or
  * earlier. False if the queue (LIMIT_CTL_QUEUE_BYTES) is full: dropped, for TLV and RTT records. Other types are always
  * queued (their number is bounded by the tables they describe). */
-bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail, size_t tail_len);
+bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail,
+		 size_t tail_len);
 /* The same with one descriptor, which is duplicated: the caller keeps its own. False on EMFILE and the like. */
 MUST_CHECK bool ctlsock_put_fd(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, int fd);
 /* Sends what the socket takes. 0, or -errno when the connection is gone (-EPIPE, -ECONNRESET). */
@@ -36,9 +37,9 @@ MUST_CHECK int ctlsock_flush(struct ctlsock *s);
 bool ctlsock_wants_write(const struct ctlsock *s);
 /* Bytes queued and not yet sent. */
 size_t ctlsock_queued(const struct ctlsock *s);
-/* Reads up to 16 datagrams and gives each record to ops. 0; -EPIPE at end of stream; other -errno. Malformed records are
- * counted and skipped; a record of a type whose struct is larger than its body counts as malformed. The callbacks may
- * put records but must not free s. */
+/* Reads up to 16 datagrams and gives each record to ops. 0; -EPIPE at end of stream; other -errno. Malformed records
+ * are counted and skipped; a record of a type whose struct is larger than its body counts as malformed. The callbacks
+ * may put records but must not free s. */
 MUST_CHECK int ctlsock_read(struct ctlsock *s);
 uint64_t ctlsock_malformed(const struct ctlsock *s);
 

@@ -3,10 +3,10 @@
 #ifndef SHARED_BASE_IDENTITY_H
 #define SHARED_BASE_IDENTITY_H
 
-#include <stddef.h>
 #include "shared/base/buf.h"
 #include "shared/base/network.h"
 #include "shared/base/secret.h"
+#include <stddef.h>
 
 enum {
 	PUBKEY_TEXT_BYTES = 65,
@@ -21,10 +21,11 @@ struct identity {
 	struct prefix own; /* our /64 */
 };
 
-/* Reads the key file, or makes it (0600, O_EXCL, fsync) when nothing is at the path (wire-200 1.1). Never overwrites. 0, or
- * -errno with one sentence for the user in error. warning gets a sentence, or "", e.g. for a file others can read. */
-MUST_CHECK int identity_load(struct identity *id, const struct network *n, const char *path, char error[IDENTITY_ERROR_BYTES],
-			     char warning[IDENTITY_ERROR_BYTES]);
+/* Reads the key file, or makes it (0600, O_EXCL, fsync) when nothing is at the path (wire-200 1.1). Never overwrites.
+ * 0, or -errno with one sentence for the user in error. warning gets a sentence, or "", e.g. for a file others can
+ * read. */
+MUST_CHECK int identity_load(struct identity *id, const struct network *n, const char *path,
+			     char error[IDENTITY_ERROR_BYTES], char warning[IDENTITY_ERROR_BYTES]);
 /* From 32 raw bytes, copied. 0 or -ENOMEM. */
 MUST_CHECK int identity_from_bytes(struct identity *id, const struct network *n, const uint8_t sk[32]);
 /* Wipes and frees. */

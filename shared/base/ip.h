@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IPv6 addresses, prefixes and underlay endpoints: parse, print (RFC 5952), compare, mask. A struct prefix always has its
- * host bits zero: the only makers are prefix_make() and prefix_parse(). */
+/* IPv6 addresses, prefixes and underlay endpoints: parse, print (RFC 5952), compare, mask. A struct prefix always has
+ * its host bits zero: the only makers are prefix_make() and prefix_parse(). */
 #ifndef SHARED_BASE_IP_H
 #define SHARED_BASE_IP_H
 
+#include "shared/base/buf.h"
+#include "shared/wire.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "shared/base/buf.h"
-#include "shared/wire.h"
 
 enum {
-	IP6_TEXT_BYTES = 46,       /* with the final zero, as INET6_ADDRSTRLEN */
-	PREFIX_TEXT_BYTES = 50,    /* address/128 */
-	ENDPOINT_TEXT_BYTES = 80,  /* [address%scope]:port */
+	IP6_TEXT_BYTES = 46, /* with the final zero, as INET6_ADDRSTRLEN */
+	PREFIX_TEXT_BYTES = 50, /* address/128 */
+	ENDPOINT_TEXT_BYTES = 80, /* [address%scope]:port */
 };
 
 struct prefix {

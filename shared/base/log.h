@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Log lines on standard error, one per event: ` 2026-01-02T03:04:05.678Z INFO  controld::babel > text` (wire-200 8.1);
- * where standard error is the journal, `<6>controld::babel > text`. Never keys, payloads or message bodies. A line is one
- * write, so lines of two processes do not mix. Thread-safe. */
+ * where standard error is the journal, `<6>controld::babel > text`. Never keys, payloads or message bodies. A line is
+ * one write, so lines of two processes do not mix. Thread-safe. */
 #ifndef SHARED_BASE_LOG_H
 #define SHARED_BASE_LOG_H
 
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "shared/base/mono.h"
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Allows burst lines and then one per period_ms; says how many were left out. Static storage, zero-initialised counters. */
+/* Allows burst lines and then one per period_ms; says how many were left out. Static storage, zero-initialised
+ * counters. */
 struct log_limit {
 	uint32_t period_ms, burst;
 	struct mono next;
@@ -35,22 +36,22 @@ bool log_limit_pass(struct log_limit *limit, const char *module);
 #ifndef LOG_MODULE
 #define LOG_MODULE "main"
 #endif
-#define log_at(level, ...)                                               \
-	do {                                                             \
-		const enum log_level at_ = (level);                      \
-                                                                         \
-		if (at_ <= log_level)                                    \
-			log_write(at_, LOG_MODULE, __VA_ARGS__);         \
+#define log_at(level, ...) \
+	do { \
+		const enum log_level at_ = (level); \
+\
+		if (at_ <= log_level) \
+			log_write(at_, LOG_MODULE, __VA_ARGS__); \
 	} while (0)
 #define log_err(...) log_at(LOG_ERR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 /* For anything that a packet can cause. limit: struct log_limit *. */
-#define log_limited(limit, level, ...)                                       \
-	do {                                                                 \
+#define log_limited(limit, level, ...) \
+	do { \
 		if ((level) <= log_level && log_limit_pass((limit), LOG_MODULE)) \
-			log_write((level), LOG_MODULE, __VA_ARGS__);         \
+			log_write((level), LOG_MODULE, __VA_ARGS__); \
 	} while (0)
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one network prescribes: prefix, address function, TLVs, periods, lifetimes, header sizes. One is chosen at start.
- * No 0x02, no BLAKE2b and no 3 s outside network200.c. */
+/* What one network prescribes: prefix, address function, TLVs, periods, lifetimes, header sizes. One is chosen at
+ * start. No 0x02, no BLAKE2b and no 3 s outside network200.c. */
 #ifndef SHARED_BASE_NETWORK_H
 #define SHARED_BASE_NETWORK_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "shared/base/ip.h"
 #include "shared/base/secret.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 struct network {
 	const char *name;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
 # Hosts, wires and nodes for the network tests. Sourced by each scenario, which draws its topology at the top.
 #

@@ -16,7 +16,7 @@ ok "a pings b"
 check "b pings a" pings b "$A"
 check "the address stands on tun0 as /7" sh -c "nsenter --net=/run/netns/$(ns a) ip -6 addr show dev tun0 | grep -q '$A/7'"
 check "MTU 1400" sh -c "nsenter --net=/run/netns/$(ns a) ip link show dev tun0 | grep -q 'mtu 1400'"
-check "1400-byte packets pass" on a ping -6 -n -c 1 -W 2 -s 1352 -M do "$B"
+check "1400-byte packets pass" on a ping -6 -n -c 1 -W 2 -s 1352 -M "do" "$B"
 check "a 56-byte ping under hop limit 2" on a ping -6 -n -c 1 -W 2 -t 2 "$B"
 
 send_file() { # from host, to host, its address

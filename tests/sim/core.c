@@ -190,8 +190,14 @@ static void core_adopt(void *impl)
 		if (n->ends[i] && !babel_link_up(c->babel, n->ends[i]->link, babel_link_smoothed(old, n->ends[i]->link),
 						 n->world->now))
 			world_fail(n->world, BROKEN_WIRE, "node %d refuses a link", n->index);
-	for (size_t i = 0; i < held.count; i++)
-		babel_hold(c->babel, &held.routes[i], n->world->now);
+	for (size_t i = 0; i < held.count; i++) {
+		const struct babel_route *r = &held.routes[i];
+		struct babel_route found;
+
+		babel_hold(c->babel, r, n->world->now);
+		if (!babel_find(c->babel, &r->prefix.ip, &found) || found.link != r->link)
+			world_fail(n->world, BROKEN_WIRE, "node %d loses a route that it holds", n->index);
+	}
 	babel_free(old);
 	free(held.routes);
 }

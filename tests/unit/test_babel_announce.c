@@ -56,6 +56,29 @@ static void test_split_horizon(void **state)
 	world_free(w);
 }
 
+/* Link 2 was told of the originator's first life; when it becomes the next hop in its second, that is taken back. */
+static void test_new_next_hop_is_told_to_forget(void **state)
+{
+	struct world *w = world_with_links(3);
+	const struct tlv second_life = make_update(1, 9, 0, 0);
+
+	(void)state;
+	world_update(w, 1, 1, 5, 20);
+	assert_int_equal(world_count_updates(w, 2, 1, true), 1);
+	world_forget(w);
+	world_deliver(w, 2, &second_life);
+	assert_int_equal(world_route(w, 1).link, 2);
+	assert_int_equal(world_count_updates(w, 2, 1, true), 0);
+	assert_int_equal(world_count_updates(w, 2, 1, false), 1);
+	assert_int_equal(world_count_updates(w, 1, 1, true), 1);
+	assert_int_equal(world_count_updates(w, 3, 1, true), 1);
+	world_forget(w);
+	world_deliver(w, 2, &second_life); /* once is enough */
+	world_run(w, 10000);
+	assert_int_equal(world_count_updates(w, 2, 1, false), 0);
+	world_free(w);
+}
+
 /* What makes a triggered Update to link 3 when link 1 has announced (seqno 5, metric 100). */
 static void test_triggers(void **state)
 {
@@ -308,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_prefix_periodically),
 		cmocka_unit_test(test_split_horizon),
+		cmocka_unit_test(test_new_next_hop_is_told_to_forget),
 		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_link_death_retracts_at_once),
 		cmocka_unit_test(test_no_retraction_storm),

@@ -244,7 +244,7 @@ static bool is_tlv_seen(void *ctx)
 static void test_put_and_adopt(void **state)
 {
 	struct world *w = *state;
-	const struct ctl_tlv tlv = {.link = 1};
+	const uint8_t tlv[] = {8, 1, 0};
 	char text[8] = "";
 	int pair[2];
 
@@ -252,7 +252,7 @@ static void test_put_and_adopt(void **state)
 	await_ready(w, 1);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_true(fastpaths_adopt(w->f, 0, &(const struct ctl_adopt){.link = 1}, pair[1]));
-	fastpaths_put(w->f, 0, CTL_TLV, &tlv, sizeof(tlv), "abc", 3);
+	fastpaths_put_tlv(w->f, 0, 1, tlv, sizeof(tlv));
 	fastpaths_flush(w->f);
 	assert_true(until(w->loop, is_tlv_seen, w));
 	assert_int_equal(read(pair[0], text, 7), 7);

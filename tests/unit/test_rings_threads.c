@@ -165,7 +165,7 @@ struct readers {
 	struct epoch epoch;
 	struct table *table;
 	bool stop; /* atomic */
-	uint64_t found[READERS];
+	uint64_t found[READERS]; /* atomic */
 };
 
 struct reader {
@@ -192,7 +192,8 @@ static void *read_table(void *arg)
 			link = table_link(e, &dst);
 			must(!e || e->net64 == net64);
 			must(!link || link % NETS == (net64 & 0xffff));
-			all->found[r->number] += link != 0;
+			if (link)
+				__atomic_add_fetch(&all->found[r->number], 1, __ATOMIC_RELAXED);
 		}
 		epoch_leave(&all->epoch, r->number);
 	}
@@ -224,13 +225,11 @@ static void test_table(void **state)
 	}
 	/* Readers may have been starved so far: go on until each has found something. */
 	for (unsigned i = 0; i < READERS; i++)
-		while (!__atomic_load_n(&all.epoch.worker[i].seen, __ATOMIC_SEQ_CST))
+		while (!__atomic_load_n(&all.found[i], __ATOMIC_RELAXED))
 			sched_yield();
 	__atomic_store_n(&all.stop, true, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < READERS; i++)
 		pthread_join(threads[i], NULL);
-	for (unsigned i = 0; i < READERS; i++)
-		assert_true(all.found[i] > 0);
 	assert_false(table_reclaim(all.table));
 	table_free(all.table);
 }

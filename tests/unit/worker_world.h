@@ -184,6 +184,17 @@ static inline void world_key(struct world *w, const char *node, const char *pair
 		world_mail(w, i, CTL_NO_KEY, &look, sizeof(look));
 }
 
+/* Links 1 to A and 2 to C, with routes and keys. */
+static inline void world_neighbours(struct world *w, int *a, int *c)
+{
+	*a = world_link(w, 1);
+	*c = world_link(w, 2);
+	world_route(w, "A", 1);
+	world_route(w, "C", 2);
+	world_key(w, "A", "AB");
+	world_key(w, "C", "BC");
+}
+
 static inline void world_read(int fd, uint8_t *out, size_t len)
 {
 	while (len) {
