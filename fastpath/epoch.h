@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When may memory that workers read be freed: after every worker has passed a batch. The control thread publishes by one pointer
- * store, raises the epoch, and frees what was replaced before when all workers have been seen at or past it, or idle. */
+/* When may memory that workers read be freed: after every worker has passed a batch. The control thread publishes by
+ * one pointer store, raises the epoch, and frees what was replaced before when all workers have been seen at or past
+ * it, or idle. */
 #ifndef FASTPATH_EPOCH_H
 #define FASTPATH_EPOCH_H
 
+#include "shared/limits.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "shared/limits.h"
 
 struct epoch {
-	uint64_t now;                       /* atomic; starts at 1 */
+	uint64_t now; /* atomic; starts at 1 */
 	struct {
-		uint64_t seen;              /* atomic; 0: idle, holds nothing */
+		uint64_t seen; /* atomic; 0: idle, holds nothing */
 	} __attribute__((aligned(64))) worker[LIMIT_WORKERS];
 };
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table that workers look packets up in: /64 -> link of the route, key of its owner; longer prefixes hang off their /64 and are
- * searched first where there are any. Built by the control thread; each change replaces one small immutable bucket by one
- * pointer store (the array of buckets when it grows), so 100,000 routes change one by one. Readers hold an epoch. */
+/* The table that workers look packets up in: /64 -> link of the route, key of its owner; longer prefixes hang off their
+ * /64 and are searched first where there are any. Built by the control thread; each change replaces one small immutable
+ * bucket by one pointer store (the array of buckets when it grows), so 100,000 routes change one by one. Readers hold
+ * an epoch. */
 #ifndef FASTPATH_TABLE_H
 #define FASTPATH_TABLE_H
 
+#include "fastpath/epoch.h"
+#include "shared/base/ip.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "fastpath/epoch.h"
-#include "shared/base/ip.h"
 
 struct table;
 struct table_more; /* longer prefixes of one /64 */
@@ -17,8 +18,8 @@ struct table_more; /* longer prefixes of one /64 */
 struct table_entry {
 	uint64_t net64;
 	const struct table_more *more; /* NULL: none */
-	uint32_t link;                 /* id of the next hop's link; 0: no route to the /64 itself */
-	uint32_t key;                  /* slot of its owner's key; 0: none yet */
+	uint32_t link; /* id of the next hop's link; 0: no route to the /64 itself */
+	uint32_t key; /* slot of its owner's key; 0: none yet */
 };
 
 /* workers: how many read, for reclaiming. NULL without memory. */

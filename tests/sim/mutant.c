@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 enum {
-	TRIES = 60,
+	TRIES = 1000,
 	TRIES_RIGHT = 8,
 };
 
