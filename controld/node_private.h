@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the node share. A link's entry outlives it until its slot is taken again, so that a route that is
- * held as retracted can still be shown with its next hop. */
+/* What the files of the node share. A link's entry stays when the link has ended, and is used again with its slot. */
 #ifndef CONTROLD_NODE_PRIVATE_H
 #define CONTROLD_NODE_PRIVATE_H
 

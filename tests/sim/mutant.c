@@ -34,7 +34,7 @@ bool mutant_run(const struct mutant *m, uint64_t seed, bool verbose, char found[
 
 	found[0] = '\0';
 	for (int i = 0; i < (m->watched ? TRIES : TRIES_RIGHT); i++) {
-		s.seed = seed + (uint64_t)i;
+		s.seed = seed ^ (uint64_t)i << 32;
 		const struct outcome o = scenario_run(&s);
 
 		if (verbose)
