@@ -191,7 +191,7 @@ void babel_hold(struct babel *b, const struct babel_route *route, struct mono no
 
 	if (!n || !is_holdable(b, route) || receive_is_second_key(b, &route->prefix, route->router_id.public_key))
 		return;
-	net = net_get(b, &route->prefix);
+	net = net_get(b, &route->prefix, now);
 	if (net && !route_find(net, n) && n->route_count < LIMIT_ROUTES_PER_LINK)
 		s = source_get(b, net, &route->router_id, now);
 	if (s)

@@ -27,6 +27,7 @@ enum {
 	SLICE_MS = 2, /* between two slices of anything */
 	SLICE_COUNT = 256, /* prefixes in a slice of a first table or of triggered Updates */
 	SLICE_PERIODIC = 64, /* prefixes in a slice of a periodic table, while the period has room for it */
+	EVICT_TRIES = 64, /* so many of a full table are looked at for one that may go */
 	RETRACTION_COUNT = 3, /* a retraction is sent so often, a table period apart */
 	ECHO_MS = 120 * 1000, /* so long a former router id of ours may still be heard */
 	REQUEST_HOLD_MS = 60 * 1000,
@@ -187,7 +188,7 @@ void neigh_reschedule(struct babel *b, struct neigh *n);
 /* net.c */
 struct net *net_find(const struct babel *b, const struct prefix *p);
 /* Found or made; NULL if a table is full. */
-struct net *net_get(struct babel *b, const struct prefix *p);
+struct net *net_get(struct babel *b, const struct prefix *p, struct mono now);
 /* Frees it, and its home, if nothing hangs on them. */
 void net_release(struct babel *b, struct net *net);
 /* Some route in the /64 is finite. */
@@ -196,13 +197,15 @@ bool net_home_is_live(const struct net *home);
 void net_learn_key(struct babel *b, struct net *net, const uint8_t public_key[32]);
 
 /* source.c */
-/* Found or made, without a distance; NULL if the table is full. */
+/* Found or made, without a distance; NULL if the table is full of those in use. */
 struct source *source_get(struct babel *b, struct net *net, const struct router_id *id, struct mono now);
 bool source_is_feasible(const struct source *s, uint16_t seqno, uint16_t metric);
 /* An Update with these is about to leave: the distance follows, but never rises at an equal seqno. */
 void source_record(struct babel *b, struct source *s, uint16_t seqno, uint16_t metric, struct mono now);
 /* An Update confirmed it: its hold time begins anew. */
 void source_confirm(struct babel *b, struct source *s, struct mono now);
+/* Makes room: the oldest that no route and no trigger names goes, and its prefix if nothing else hangs on it. */
+bool source_evict(struct babel *b, struct mono now);
 /* Frees all, and with them the prefixes; routes and triggers are gone already. */
 void source_fini(struct babel *b);
 struct mono source_tick(struct babel *b, struct mono now);

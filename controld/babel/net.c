@@ -11,11 +11,21 @@ struct net *net_find(const struct babel *b, const struct prefix *p)
 	return net;
 }
 
-static struct net *net_new(struct babel *b, const struct prefix *p)
+/* A full table is rid of those that are only remembered. */
+static bool net_has_room(struct babel *b, struct mono now)
+{
+	for (int i = 0; i < EVICT_TRIES && HASH_COUNT(b->nets) >= LIMIT_PREFIXES; i++) {
+		if (!source_evict(b, now))
+			return false;
+	}
+	return HASH_COUNT(b->nets) < LIMIT_PREFIXES;
+}
+
+static struct net *net_new(struct babel *b, const struct prefix *p, struct mono now)
 {
 	struct net *net;
 
-	if (HASH_COUNT(b->nets) >= LIMIT_PREFIXES)
+	if (!net_has_room(b, now))
 		return NULL;
 	net = core_alloc(sizeof(*net));
 	net->prefix = *p;
@@ -56,28 +66,30 @@ void net_release(struct babel *b, struct net *net)
 		net_free(b, home);
 }
 
-struct net *net_get(struct babel *b, const struct prefix *p)
+struct net *net_get(struct babel *b, const struct prefix *p, struct mono now)
 {
 	const struct prefix net64 = prefix_make(&p->ip, b->network->node_prefix_bits);
 	struct net *net = net_find(b, p);
 	struct net *home;
 
 	if (net || p->len == net64.len)
-		return net ? net : net_new(b, p);
+		return net ? net : net_new(b, p, now);
 	home = net_find(b, &net64);
 	if (!home)
-		home = net_new(b, &net64);
+		home = net_new(b, &net64, now);
 	if (!home)
 		return NULL;
-	net = home->longer_count < LIMIT_PREFIXES_PER_NET64 ? net_new(b, p) : NULL;
+	/* Counted first, so that home stays when another prefix makes room. */
+	net = home->longer_count++ < LIMIT_PREFIXES_PER_NET64 ? net_new(b, p, now) : NULL;
 	if (net) {
 		net->home = home;
 		net->longer = home->longer;
 		home->longer = net;
-		home->longer_count++;
+		return net;
 	}
+	home->longer_count--;
 	net_release(b, home);
-	return net;
+	return NULL;
 }
 
 static bool net_is_live(const struct net *net)

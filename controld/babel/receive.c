@@ -64,7 +64,7 @@ bool receive_is_second_key(const struct babel *b, const struct prefix *p, const 
 static void receive_retraction(struct babel *b, const struct neigh *n, const struct prefix *p,
 			       const struct tlv_update *u, bool is_owner, struct mono now)
 {
-	struct net *net = is_owner ? net_get(b, p) : net_find(b, p);
+	struct net *net = is_owner ? net_get(b, p, now) : net_find(b, p);
 	struct route *r = net ? route_find(net, n) : NULL;
 	struct route_was was;
 
@@ -145,7 +145,7 @@ void receive_update(struct babel *b, struct neigh *n, const struct tlv_update *u
 		receive_retraction(b, n, &p, u, is_owner && !is_second, now);
 	if (!finite || is_second)
 		return;
-	net = net_get(b, &p);
+	net = net_get(b, &p, now);
 	if (net)
 		s = source_get(b, net, &u->router_id, now);
 	if (s) {

@@ -18,13 +18,16 @@ struct source *source_get(struct babel *b, struct net *net, const struct router_
 
 	if (s)
 		return s;
-	if (HASH_COUNT(b->sources) >= LIMIT_SOURCES)
+	/* Counted first, so that net stays when another source makes room. */
+	net->source_count++;
+	if (HASH_COUNT(b->sources) >= LIMIT_SOURCES && !source_evict(b, now)) {
+		net->source_count--;
 		return NULL;
+	}
 	s = core_alloc(sizeof(*s));
 	s->key = key;
 	s->fd.metric = WIRE_INFINITE;
 	s->touched = now;
-	net->source_count++;
 	HASH_ADD(hh, b->sources, key, sizeof(s->key), s);
 	return s;
 }
@@ -74,6 +77,23 @@ static void source_free(struct babel *b, struct source *s)
 	free(s);
 	net->source_count--;
 	net_release(b, net);
+}
+
+/* Those in use that are met on the way need no hold time now: they go to the end if they have no distance. */
+bool source_evict(struct babel *b, struct mono now)
+{
+	struct source *s = b->sources, *next;
+
+	for (int i = 0; s && i < EVICT_TRIES; i++, s = next) {
+		next = s->hh.next;
+		if (s->refs == 0) {
+			source_free(b, s);
+			return true;
+		}
+		if (s->fd.metric == WIRE_INFINITE)
+			source_touch(b, s, now);
+	}
+	return false;
 }
 
 void source_fini(struct babel *b)

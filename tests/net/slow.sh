@@ -10,8 +10,8 @@ host a b
 wire a b
 on a tc qdisc add dev a-b root tbf rate 2mbit burst 16k latency 200ms || give_up "tbf"
 on b tc qdisc add dev b-a root tbf rate 2mbit burst 16k latency 200ms || give_up "tbf"
-node b
-node a --peers 10.1.0.2:9651
+node b --disable-peer-discovery
+node a --disable-peer-discovery --peers 10.1.0.2:9651
 wait_for 10 "keys" test -s "$WORK/a/key" -a -s "$WORK/b/key"
 A=$(addr a) B=$(addr b)
 wait_for 10 "a pings b" pings a "$B"

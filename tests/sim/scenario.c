@@ -40,8 +40,9 @@ double cpu_s(void)
 }
 
 /* After the last change: what was lost is asked for at the latest when the next table Update names it, the origin may
- * have to wait until it may raise its seqno again, and an own Update may have been missed; request, answer and
- * retraction travel at most three times through all nodes. */
+ * not raise its seqno again yet, and what it refuses is asked again after a wait that has doubled, so that the refusal
+ * counts twice; an own Update may have been missed; request, answer and retraction travel at most three times through
+ * all nodes. */
 static int64_t bound_ms(const struct run *r)
 {
 	int64_t slowest_us = 0;
@@ -53,7 +54,7 @@ static int64_t bound_ms(const struct run *r)
 			if (e->delay_us[side] + e->jitter_us > slowest_us)
 				slowest_us = e->delay_us[side] + e->jitter_us;
 	}
-	return network200.table_update_ms + network200.own_update_ms + network200.seqno_bump_ms +
+	return network200.table_update_ms + network200.own_update_ms + 2 * network200.seqno_bump_ms +
 	       3 * r->world.node_count * slowest_us / 1000 + STEP_MS;
 }
 
