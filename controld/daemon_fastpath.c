@@ -76,7 +76,7 @@ static void on_record(void *ctx, unsigned which, enum ctl_type type, const void 
 }
 
 /* Why a running fastpath cannot be used with our configuration; NULL: it can. */
-static const char *misfit(const struct daemon *d, unsigned queues, const char *tun_name)
+static const char *misfit(const struct daemon *d, unsigned queues)
 {
 	const uint32_t changed = d->found.flags ^ d->wanted.flags;
 
@@ -86,8 +86,8 @@ static const char *misfit(const struct daemon *d, unsigned queues, const char *t
 		return "the offload of the TUN is to be another";
 	if (d->found.workers != d->wanted.workers)
 		return "the number of workers is to be another";
-	if (!(d->wanted.flags & CTL_CONFIG_NO_TUN) && (queues == 0 || strcmp(tun_name, d->options->tun_name) != 0))
-		return "the name of the TUN is to be another";
+	if (!(d->wanted.flags & CTL_CONFIG_NO_TUN) && queues == 0)
+		return "it gave no TUN back";
 	return NULL;
 }
 
@@ -112,7 +112,7 @@ static bool take_over(struct daemon *d, char error[256], int *r)
 
 	*r = 0;
 	t.queues = fastpaths_take_tun(d->fastpaths, t.fd, t.name, &t.ifindex);
-	why = misfit(d, t.queues, t.name);
+	why = misfit(d, t.queues);
 	if (why) {
 		for (unsigned i = 0; i < t.queues; i++)
 			close(t.fd[i]);

@@ -23,9 +23,12 @@ static void send_tlv(void *ctx, uint32_t link, const uint8_t *tlv, size_t len)
 
 static void on_selected(void *ctx, const struct prefix *p, const struct babel_route *route)
 {
-	const struct node *n = ctx;
+	struct node *n = ctx;
 	struct ctl_route r = {.prefix = p->ip, .prefix_len = p->len};
 
+	/* It may have been evicted while there was no route; babel names a key once. */
+	if (route)
+		node_keys_learn(n, ip6_net64(&p->ip), route->router_id.public_key);
 	if (!n->running)
 		return;
 	if (!route) {

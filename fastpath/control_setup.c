@@ -39,6 +39,8 @@ void control_setup_config(struct control *c, const struct ctl_config *config)
 	if (c->running) {
 		c->config.tun_mtu = config->tun_mtu;
 		c->config.log_level = config->log_level;
+		/* Of controld only: the next one is to find what this one had. */
+		c->config.port = config->port;
 		control_mail_put_all(c, CTL_CONFIG, &c->config, sizeof(c->config));
 	} else {
 		c->config = *config;

@@ -73,7 +73,7 @@ static struct chunk *open_chunk(struct worker *w, unsigned owner, size_t size)
 		stat_inc(w->stats, STAT_drop_ring_full);
 		return NULL;
 	}
-	h->open = pool_take(w->pool);
+	h->open = pool_take_data(w->pool);
 	if (h->open)
 		h->outstanding++;
 	else

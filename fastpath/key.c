@@ -16,7 +16,7 @@ struct keys {
 	uint8_t *arena;
 	size_t arena_bytes, locked_bytes, slot_bytes;
 	uint32_t cap, count;
-	uint32_t high; /* slots 1..high have been used */
+	uint32_t high; /* slots 1..high have been used; relaxed atomic: workers check against it */
 	uint32_t free; /* first of the free ones among them; 0: none */
 	uint32_t hand; /* last slot added: the search for the oldest begins behind it */
 	uint32_t latest_s; /* relaxed atomic: of all touches */
@@ -102,7 +102,7 @@ static uint32_t take_slot(struct keys *k)
 	}
 	if (k->high == k->cap || !lock_up_to(k, (k->high + 1) * k->slot_bytes))
 		return 0;
-	return ++k->high;
+	return __atomic_add_fetch(&k->high, 1, __ATOMIC_RELAXED);
 }
 
 uint32_t keys_add(struct keys *k, uint64_t net64, const struct pubkey *pk, const struct aead_key *secret)
@@ -175,6 +175,6 @@ uint32_t keys_count(const struct keys *k)
 
 struct key_slot *keys_slot(const struct keys *k, uint32_t slot)
 {
-	assert(slot >= 1 && slot <= k->high);
+	assert(slot >= 1 && slot <= __atomic_load_n(&k->high, __ATOMIC_RELAXED));
 	return slot_at(k, slot);
 }

@@ -18,6 +18,8 @@ enum {
 	LIMIT_FIRST_BYTES = 512 * 1024,
 	DRAIN_MIN_US = 5000,
 	DRAIN_MIN_BYTES = 64 * 1024,
+	/* Hellos and IHUs may stand in the queue beyond its cap: without them the link dies. */
+	LIVE_BYTES = 1024,
 	PRESSING_MS = 5,
 	PRESSING_BYTES = 128 * 1024,
 };
@@ -67,14 +69,45 @@ static void queue_fini(struct link *l, struct link_queue *q)
 	q->bytes = 0;
 }
 
+/* Whole data frames from p to end. */
+static uint64_t frames_count(const uint8_t *p, const uint8_t *end)
+{
+	uint64_t count = 0;
+
+	for (; p < end; p += stream_packet_size(p))
+		count++;
+	return count;
+}
+
+static void run_lose(struct link *l)
+{
+	uint64_t lost = 0;
+
+	for (unsigned i = 0; i < l->run_count; i++) {
+		const uint8_t *p = l->run[i].iov_base;
+
+		lost += frames_count(p, p + l->run[i].iov_len);
+	}
+	stat_add(l->stats, STAT_drop_link_gone, lost);
+	l->run_count = 0;
+	l->run_bytes = 0;
+}
+
+static void data_lose(struct link *l)
+{
+	for (const struct chunk *c = l->data.head; c; c = c->next)
+		stat_add(l->stats, STAT_drop_link_gone, frames_count(c->data + c->start, c->data + c->end));
+	queue_fini(l, &l->data);
+}
+
 void link_close(struct link *l)
 {
 	close(l->fd);
 	l->fd = -1;
 	queue_fini(l, &l->control);
-	queue_fini(l, &l->data);
-	l->run_count = 0;
-	l->run_bytes = l->partial_len = l->rest_len = 0;
+	data_lose(l);
+	run_lose(l);
+	l->partial_len = l->rest_len = 0;
 }
 
 void link_fail(struct link *l, enum ctl_down_reason reason, int error, const char *text)
@@ -93,7 +126,7 @@ static uint8_t *queue_room(struct link *l, struct link_queue *q, size_t len)
 	uint8_t *p;
 
 	if (!c || CHUNK_DATA_BYTES - c->end < len) {
-		c = pool_take(l->pool);
+		c = q == &l->control ? pool_take(l->pool) : pool_take_data(l->pool);
 		if (!c)
 			return NULL;
 		if (q->tail)
@@ -114,9 +147,10 @@ bool link_control(struct link *l, const uint8_t *tlv, size_t len)
 	const uint8_t header[WIRE_CONTROL_HEADER_BYTES] = {
 		WIRE_VERSION,	    WIRE_CONTROL,	 0,	      0, WIRE_BABEL_MAGIC,
 		WIRE_BABEL_VERSION, (uint8_t)(len >> 8), (uint8_t)len};
+	const bool live = tlv[0] == STREAM_TLV_HELLO || tlv[0] == STREAM_TLV_IHU;
 	uint8_t *p = NULL;
 
-	if (l->control.bytes + size <= LIMIT_CONTROL_QUEUE_BYTES)
+	if (l->control.bytes + size <= LIMIT_CONTROL_QUEUE_BYTES + (live ? LIVE_BYTES : 0))
 		p = queue_room(l, &l->control, size);
 	if (!p) {
 		stat_inc(l->stats, STAT_drop_control_full);
@@ -326,8 +360,7 @@ static bool write_once(struct link *l)
 void link_flush(struct link *l, struct mono now)
 {
 	if (l->state != LINK_UP) {
-		l->run_count = 0;
-		l->run_bytes = 0;
+		run_lose(l);
 		return;
 	}
 	while (!l->blocked && write_once(l))

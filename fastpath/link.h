@@ -79,7 +79,8 @@ struct link_place {
 
 /* Takes over the connected socket and sets it up (what it cannot be set to is left). */
 void link_init(struct link *l, uint32_t id, int fd, const struct link_place *place, struct mono now);
-/* Closes the socket and gives the chunks back. The state is left to the caller. */
+/* Closes the socket, counts the data frames that were still to go out as lost and gives the chunks back. The state is
+ * left to the caller. */
 void link_close(struct link *l);
 /* The first reason counts. */
 void link_fail(struct link *l, enum ctl_down_reason reason, int error, const char *text);

@@ -11,9 +11,9 @@
 
 enum {
 	RECORD_ALIGN = 8,
-	/* An empty ring is begun anew from here on, so that a quiet one does not touch all its memory in the course of
-	   a day. */
-	REWIND_BYTES = 32 * 1024,
+	/* So much that was read goes back to the kernel at once: a ring that saw a burst, or a quiet one in the course
+	   of a day, does not keep all its memory. */
+	TRIM_BYTES = 64 * 1024,
 };
 
 struct record {
@@ -33,6 +33,7 @@ struct mail {
 	bool armed; /* atomic: the reader wants a write to fd */
 
 	uint64_t reading __attribute__((aligned(64))); /* reader's: end of the record lent out */
+	uint64_t trimmed; /* reader's: what lies before it was given back; in a large ring a multiple of TRIM_BYTES */
 	uint64_t done; /* atomic: how far the writer may overwrite */
 };
 
@@ -74,8 +75,7 @@ bool mail_put(struct mail *m, uint16_t type, const void *body, size_t len, const
 	const size_t total = (sizeof(struct record) + len + tail_len + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
 	const size_t at = m->written & (m->cap - 1), to_end = m->cap - at;
 	const uint64_t used = m->written - __atomic_load_n(&m->done, __ATOMIC_ACQUIRE);
-	const bool rewind = !used && at >= REWIND_BYTES && to_end + total <= m->cap;
-	const size_t skip = total > to_end || rewind ? to_end : 0;
+	const size_t skip = total > to_end ? to_end : 0;
 	struct record *r;
 
 	if (len > m->cap || tail_len > m->cap || used + skip + total > m->cap)
@@ -110,6 +110,17 @@ void mail_kick(struct mail *m)
 		(void)!write(m->fd, &one, sizeof(one));
 }
 
+/* Lets the writer have what was read, in whole steps: in memory that has not yet gone back it may not write. */
+static void release(struct mail *m)
+{
+	/* A small ring is not worth the calls. */
+	if (m->cap <= TRIM_BYTES)
+		m->trimmed = m->reading;
+	for (; m->reading - m->trimmed >= TRIM_BYTES; m->trimmed += TRIM_BYTES)
+		(void)madvise(m->ring + (m->trimmed & (m->cap - 1)), TRIM_BYTES, MADV_DONTNEED);
+	__atomic_store_n(&m->done, m->trimmed, __ATOMIC_RELEASE);
+}
+
 bool mail_next(struct mail *m, uint16_t *type, const uint8_t **body, size_t *len)
 {
 	const uint64_t shown = __atomic_load_n(&m->shown, __ATOMIC_SEQ_CST);
@@ -119,7 +130,7 @@ bool mail_next(struct mail *m, uint16_t *type, const uint8_t **body, size_t *len
 		const struct record *r = record_at(m, m->reading);
 		const bool filler = to_end < sizeof(*r) || r->filler;
 
-		__atomic_store_n(&m->done, m->reading, __ATOMIC_RELEASE);
+		release(m);
 		m->reading += filler ? to_end : r->total;
 		if (filler)
 			continue;
@@ -128,7 +139,7 @@ bool mail_next(struct mail *m, uint16_t *type, const uint8_t **body, size_t *len
 		*len = r->len;
 		return true;
 	}
-	__atomic_store_n(&m->done, m->reading, __ATOMIC_RELEASE);
+	release(m);
 	return false;
 }
 

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fastpath/worker_state.h"
 
+/* Reports come from the base address of a /64 (wire-200 5.5), hosts have another: none is made about a report. */
+static bool is_from_base(const struct wire_data *frame)
+{
+	const struct ip6 base = ip6_from_net64(ip6_net64(&frame->src));
+
+	return ip6_eq(&base, &frame->src);
+}
+
 void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame, size_t len)
 {
 	uint8_t plain[WIRE_USER_HEADER_BYTES + ICMP_OOB_MAX_BYTES];
@@ -18,7 +26,7 @@ void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame
 	key = worker_key(w, entry);
 	if (!key && worker_is_other(w, ip6_net64(&dropped.src)))
 		worker_want_key(w, ip6_net64(&dropped.src), false);
-	if (!link || !key || !icmp_rate_pass(&w->oob_rate, ip6_net64(&dropped.src), w->now)) {
+	if (!link || !key || is_from_base(&dropped) || !icmp_rate_pass(&w->oob_rate, ip6_net64(&dropped.src), w->now)) {
 		stat_inc(w->stats, STAT_icmp_suppressed);
 		return;
 	}

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+enum { RESERVED_PART = 8 };
+
 struct pool {
 	uint8_t *base;
 	uint32_t *stack;
@@ -75,6 +77,11 @@ struct chunk *pool_take(struct pool *p)
 	c->start = c->end = c->mark = 0;
 	c->worker = p->worker;
 	return c;
+}
+
+struct chunk *pool_take_data(struct pool *p)
+{
+	return pool_used(p) < p->chunks - p->chunks / RESERVED_PART ? pool_take(p) : NULL;
 }
 
 void pool_give(struct pool *p, struct chunk *c)

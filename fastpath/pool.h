@@ -23,6 +23,8 @@ struct pool *pool_new(uint32_t chunks, uint16_t worker); /* NULL with errno */
 void pool_free(struct pool *p);
 /* An empty chunk, or NULL: the pool is exhausted. */
 struct chunk *pool_take(struct pool *p);
+/* The same, but for the last eighth of the pool: that is for control packets, for a link without Hellos dies. */
+struct chunk *pool_take_data(struct pool *p);
 void pool_give(struct pool *p, struct chunk *c);
 /* Now and then: gives the pages of chunks that lay idle since the last call back to the kernel. */
 void pool_trim(struct pool *p);

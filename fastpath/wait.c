@@ -83,7 +83,10 @@ static void drop_first(struct wait *w, struct wait_room *room, enum stat why)
 {
 	struct chunk *c = room->list.head;
 
-	room->list.bytes -= record_bytes(wait_record_next(c)->len);
+	const size_t bytes = record_bytes(wait_record_next(c)->len);
+
+	room->list.bytes -= bytes;
+	w->bytes -= bytes;
 	stat_inc(w->stats, why);
 	if (c->start < c->end)
 		return;
@@ -99,31 +102,63 @@ static int64_t room_since_us(const struct wait_room *room)
 	return record_at(room->list.head)->since_us;
 }
 
-/* The room of the /64, a free one, or else the oldest that may be displaced, emptied; NULL: there is none. */
-static struct wait_room *room_for(struct wait *w, uint64_t net64, bool own)
+/* The oldest room that own traffic or strangers may displace, strangers' first; NULL: there is none. */
+static struct wait_room *room_to_lose(struct wait *w, bool own)
 {
 	struct wait_room *best = NULL;
 
 	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
 		struct wait_room *room = &w->room[i];
 
-		if (room->used && room->net64 == net64)
-			return room;
-	}
-	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
-		struct wait_room *room = &w->room[i];
-
-		if (!room->used)
-			return room;
-		if (room->own && !own)
+		if (!room->used || (room->own && !own))
 			continue;
 		if (!best || (best->own && !room->own) ||
 		    (best->own == room->own && room_since_us(room) < room_since_us(best)))
 			best = room;
 	}
-	if (best)
-		list_lose(w, &best->list, STAT_drop_wait_full);
 	return best;
+}
+
+/* The room of the /64, an unused one, or else one that may be displaced, emptied; NULL: there is none. */
+static struct wait_room *room_for(struct wait *w, uint64_t net64, bool own)
+{
+	struct wait_room *unused = NULL;
+
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
+		struct wait_room *room = &w->room[i];
+
+		if (room->used && room->net64 == net64)
+			return room;
+		if (!room->used && !unused)
+			unused = room;
+	}
+	if (unused)
+		return unused;
+	unused = room_to_lose(w, own);
+	if (!unused)
+		return NULL;
+	w->bytes -= unused->list.bytes;
+	list_lose(w, &unused->list, STAT_drop_wait_full);
+	unused->used = false;
+	return unused;
+}
+
+/* Makes room for so many bytes, in this room and in all. False: only own traffic could go, and this is a stranger's. */
+static bool make_space(struct wait *w, struct wait_room *room, size_t bytes, bool own)
+{
+	while (room->list.head && room->list.bytes + bytes > LIMIT_WAIT_BYTES_PER_NET64) {
+		if (room->own && !own)
+			return false;
+		drop_first(w, room, STAT_drop_wait_full);
+	}
+	while (w->bytes + bytes > LIMIT_WAIT_BYTES) {
+		struct wait_room *loser = room_to_lose(w, own);
+
+		if (!loser)
+			return false;
+		drop_first(w, loser, STAT_drop_wait_full);
+	}
+	return true;
 }
 
 /* Room for a record at the end of the list. */
@@ -133,7 +168,7 @@ static struct wait_record *list_room(struct wait *w, struct wait_list *list, siz
 	struct wait_record *r;
 
 	if (!c || CHUNK_DATA_BYTES - c->end < bytes) {
-		c = pool_take(w->pool);
+		c = pool_take_data(w->pool);
 		if (!c)
 			return NULL;
 		if (list->tail)
@@ -155,21 +190,19 @@ void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struc
 	struct wait_room *room = room_for(w, net64, own);
 	struct wait_record *r;
 
-	if (!room) {
+	if (room && !room->used)
+		*room = (struct wait_room){.net64 = net64};
+	if (!room || !make_space(w, room, bytes, own)) {
 		stat_inc(w->stats, STAT_drop_wait_full);
 		return;
 	}
-	if (!room->used)
-		*room = (struct wait_room){0};
-	room->net64 = net64;
-	while (room->list.head && room->list.bytes + bytes > LIMIT_WAIT_BYTES_PER_NET64)
-		drop_first(w, room, STAT_drop_wait_full);
 	r = list_room(w, &room->list, bytes);
 	room->used = room->list.head != NULL;
 	if (!r) {
 		stat_inc(w->stats, STAT_drop_pool_empty);
 		return;
 	}
+	w->bytes += bytes;
 	room->own |= own;
 	r->since_us = now.us;
 	r->len = (uint32_t)p->len;
@@ -182,7 +215,8 @@ bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now)
 {
 	const unsigned at = (unsigned)(net64 * UINT64_C(0x9e3779b97f4a7c15) >> 56);
 
-	if (w->asked[at].net64 == net64 && w->asked[at].at.us &&
+	/* A stranger's question waits behind those for own traffic: it is asked again in the name of the latter. */
+	if (w->asked[at].net64 == net64 && w->asked[at].at.us && (w->asked[at].own || !own) &&
 	    mono_since_ms(now, w->asked[at].at) < LIMIT_WANT_KEY_MS)
 		return false;
 	if (mono_since_ms(now, w->asked_second) >= 1000) {
@@ -194,6 +228,7 @@ bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now)
 	w->asked_count += !own;
 	w->asked[at].net64 = net64;
 	w->asked[at].at = now;
+	w->asked[at].own = own;
 	return true;
 }
 
@@ -205,6 +240,7 @@ bool wait_take(struct wait *w, uint64_t net64, struct wait_list *out)
 		if (!room->used || room->net64 != net64)
 			continue;
 		*out = room->list;
+		w->bytes -= room->list.bytes;
 		*room = (struct wait_room){0};
 		return true;
 	}

@@ -37,11 +37,13 @@ struct wait {
 	struct pool *pool; /* borrowed */
 	struct lanes_stats *stats; /* borrowed */
 	struct wait_room room[LIMIT_WAIT_NET64S];
+	size_t bytes; /* in all rooms */
 	/* When a key was asked for last, by a hash of the /64: two in one place are asked for more often than needed.
 	 */
 	struct {
 		uint64_t net64;
 		struct mono at;
+		bool own;
 	} asked[256];
 	struct mono asked_second;
 	uint32_t asked_count;

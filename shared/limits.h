@@ -13,8 +13,8 @@ enum {
 
 	/* Routing. */
 	LIMIT_ROUTES_PER_LINK = 131072, /* full: the Update is ignored, counted */
-	LIMIT_PREFIXES = 131072, /* prefixes in the route table. Full: the Update is ignored, counted */
-	LIMIT_SOURCES = 262144, /* feasibility distances. Full: the Update is ignored, counted */
+	LIMIT_PREFIXES = 131072, /* in the route table. Full: those without a route go; of none, ignored, counted */
+	LIMIT_SOURCES = 262144, /* feasibility distances. Full: the oldest without a route goes */
 	LIMIT_SEQNO_REQUESTS = 4096, /* remembered requests. Full: the oldest goes */
 	LIMIT_PREFIXES_PER_NET64 = 16, /* longer prefixes below one /64. Full: ignored, counted */
 	LIMIT_KNOWN_KEYS = 262144, /* /64 -> public key in controld. Full: one without a route goes */
@@ -33,9 +33,10 @@ enum {
 	LIMIT_CHUNK_BYTES = 68 * 1024,
 	LIMIT_POOL_CHUNKS = 3855, /* 256 MiB */
 
-	/* Packets that wait for a key. */
+	/* Packets that wait for a key, of one worker. */
 	LIMIT_WAIT_BYTES_PER_NET64 = 256 * 1024,
-	LIMIT_WAIT_NET64S = 64, /* of one worker: 4 MiB in all */
+	LIMIT_WAIT_BYTES = 4 * 1024 * 1024, /* in all. Full: the oldest goes */
+	LIMIT_WAIT_NET64S = 64,
 	LIMIT_WAIT_MS = 2000,
 
 	/* A link's send queue: so much of its measured drain rate. Full: the oldest data frame goes. */

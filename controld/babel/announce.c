@@ -39,7 +39,8 @@ void announce_own_to_all(struct babel *b)
 		announce_own(b, b->heap[i]);
 }
 
-/* Decides what is said of a selected route; the distance is recorded here, before anything is sent. */
+/* Decides what is said of a selected route; the distance is recorded here, before anything is sent, and told, so that
+ * it outlives us. */
 static struct tlv_update announce_decide(struct babel *b, const struct route *r, struct mono now)
 {
 	struct source *s = r->source;
@@ -47,7 +48,8 @@ static struct tlv_update announce_decide(struct babel *b, const struct route *r,
 
 	u.seqno = r->seqno;
 	u.metric = route_cost(b, r);
-	source_record(b, s, u.seqno, u.metric, now);
+	if (source_record(b, s, u.seqno, u.metric, now))
+		route_tell(b, r);
 	return u;
 }
 

@@ -173,7 +173,7 @@ static void hold_route(struct babel *b, struct neigh *n, struct source *s, const
 	r->metric = route->metric;
 	route_hold(b, r, now);
 	if (route->fd.metric != WIRE_INFINITE)
-		source_record(b, s, route->fd.seqno, route->fd.metric, now);
+		(void)source_record(b, s, route->fd.seqno, route->fd.metric, now);
 	net_learn_key(b, net, route->router_id.public_key);
 	if (!route->selected)
 		return;

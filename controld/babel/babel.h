@@ -96,8 +96,8 @@ struct babel_config {
 struct babel_ops {
 	/* Send one TLV (type, length, value), to one link. bytes are borrowed. */
 	void (*send)(void *ctx, uint32_t link, const uint8_t *tlv, size_t len);
-	/* The selected, finite route of a prefix appeared or changed (next hop, router id, seqno, metric, held; not its
-	 * link's cost alone); NULL: there is none any more. */
+	/* The selected, finite route of a prefix appeared or changed (next hop, router id, seqno, metric, held, and its
+	 * source's distance when it is recorded; not its link's cost alone); NULL: there is none any more. */
 	void (*selected)(void *ctx, const struct prefix *p, const struct babel_route *route);
 	/* An acceptable Update, or a held route, named the key of a /64, not seen before or different from the last one
 	 * named. It is remembered as long as the prefix has a route or a source. */

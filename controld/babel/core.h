@@ -200,8 +200,9 @@ void net_learn_key(struct babel *b, struct net *net, const uint8_t public_key[32
 /* Found or made, without a distance; NULL if the table is full of those in use. */
 struct source *source_get(struct babel *b, struct net *net, const struct router_id *id, struct mono now);
 bool source_is_feasible(const struct source *s, uint16_t seqno, uint16_t metric);
-/* An Update with these is about to leave: the distance follows, but never rises at an equal seqno. */
-void source_record(struct babel *b, struct source *s, uint16_t seqno, uint16_t metric, struct mono now);
+/* An Update with these is about to leave: the distance follows, but never rises at an equal seqno. True if it changed.
+ */
+bool source_record(struct babel *b, struct source *s, uint16_t seqno, uint16_t metric, struct mono now);
 /* An Update confirmed it: its hold time begins anew. */
 void source_confirm(struct babel *b, struct source *s, struct mono now);
 /* Makes room: the oldest that no route and no trigger names goes, and its prefix if nothing else hangs on it. */
@@ -230,6 +231,8 @@ void route_settle(struct babel *b, struct net *net, const struct route_was *was)
 /* The same, and announces it; asks for a newer seqno if only unfeasible routes are left. */
 void route_select(struct babel *b, struct net *net, const struct route_was *was, struct mono now);
 void route_view(const struct babel *b, const struct route *r, struct babel_route *out);
+/* Tells a selected route as it is now. */
+void route_tell(const struct babel *b, const struct route *r);
 struct mono route_tick(struct babel *b, struct mono now);
 
 /* announce.c */

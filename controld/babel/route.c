@@ -176,14 +176,14 @@ static bool route_is_news(const struct babel *b, const struct route *r, const st
 void route_settle(struct babel *b, struct net *net, const struct route_was *was)
 {
 	struct route *r = route_choose(b, net);
-	struct babel_route view;
 
 	net->selected = r;
 	if (!route_differs(r, was))
 		return;
 	if (r)
-		route_view(b, r, &view);
-	b->ops->selected(b->ctx, &net->prefix, r ? &view : NULL);
+		route_tell(b, r);
+	else
+		b->ops->selected(b->ctx, &net->prefix, NULL);
 }
 
 void route_select(struct babel *b, struct net *net, const struct route_was *was, struct mono now)
@@ -220,6 +220,14 @@ void route_view(const struct babel *b, const struct route *r, struct babel_route
 				    .selected = net->selected == r,
 				    .held = r->held,
 				    .fd = r->source->fd};
+}
+
+void route_tell(const struct babel *b, const struct route *r)
+{
+	struct babel_route view;
+
+	route_view(b, r, &view);
+	b->ops->selected(b->ctx, &view.prefix, &view);
 }
 
 /* Retracts what was not confirmed in time. */

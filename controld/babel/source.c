@@ -50,12 +50,13 @@ bool source_is_feasible(const struct source *s, uint16_t seqno, uint16_t metric)
 	       (seqno == fd->seqno && metric < fd->metric);
 }
 
-void source_record(struct babel *b, struct source *s, uint16_t seqno, uint16_t metric, struct mono now)
+bool source_record(struct babel *b, struct source *s, uint16_t seqno, uint16_t metric, struct mono now)
 {
 	if (!source_is_feasible(s, seqno, metric))
-		return;
+		return false;
 	s->fd = (struct babel_fd){.seqno = seqno, .metric = metric};
 	source_touch(b, s, now);
+	return true;
 }
 
 void source_confirm(struct babel *b, struct source *s, struct mono now)

@@ -83,13 +83,14 @@ int fastpaths_start(struct fastpaths *f, char error[256])
 
 /* What they say */
 
+/* Also of one that is told to end already: its end is waited for. */
 static void on_hello(struct fastpath_slot *s, const struct ctl_hello *h)
 {
 	const bool same = h->version == CTL_VERSION && strncmp(h->build, BUILD, sizeof(h->build)) == 0;
 
 	if (!s->life)
 		s->life = fastpaths_life_new(s->f, (pid_t)h->pid, false);
-	if (same)
+	if (same || s->state == SLOT_ENDING)
 		return;
 	log_warn("fastpath is of another build and is replaced, which ends its links pid=%u build=\"%.*s\" version=%u",
 		 h->pid, (int)strnlen(h->build, sizeof(h->build)), h->build, h->version);
@@ -137,7 +138,7 @@ static void on_ready(struct fastpath_slot *s, const struct ctl_ready *r)
 	if (s->state != SLOT_GREETING)
 		return;
 	s->state = SLOT_READY;
-	s->told_ready = true;
+	s->told = true;
 	f->ever_ready = true;
 	log_info("fastpath %s pid=%d", r->running ? "found alive and adopted" : "ready", s->life ? s->life->pid : 0);
 	f->ops->ready(f->ctx, s->which, r->running != 0);
@@ -154,7 +155,7 @@ static void on_record(void *ctx, enum ctl_type type, const void *body, size_t le
 	struct fastpath_slot *s = ctx;
 	const struct ctl_ping *ping = body;
 
-	if (s->state == SLOT_ENDING) {
+	if (s->state == SLOT_ENDING && type != CTL_HELLO) {
 		if (fd >= 0)
 			close(fd);
 		return;
@@ -191,6 +192,7 @@ static void on_record(void *ctx, enum ctl_type type, const void *body, size_t le
 	}
 	if (fd >= 0)
 		close(fd);
+	s->told = true;
 	s->f->ops->record(s->f->ctx, s->which, type, body, len);
 }
 
@@ -209,14 +211,11 @@ unsigned fastpaths_take_tun(struct fastpaths *f, int fd[LIMIT_WORKERS], char nam
 	return count;
 }
 
+/* The TUN's are told where it is brought in line. */
 static void log_changes(const struct ctl_config *had, const struct ctl_config *c)
 {
-	if (had->tun_mtu != c->tun_mtu)
-		log_info("TUN MTU changed from=%u to=%u", had->tun_mtu, c->tun_mtu);
 	if (had->port != c->port)
 		log_info("port changed from=%u to=%u", had->port, c->port);
-	if ((had->flags ^ c->flags) & CTL_CONFIG_NO_OFFLOAD)
-		log_info("TUN offload changed to=%s", c->flags & CTL_CONFIG_NO_OFFLOAD ? "off" : "on");
 }
 
 static void put_tun(struct fastpath_slot *s, const struct tun *tun)

@@ -37,7 +37,7 @@ struct fastpath_slot {
 	struct fastpaths *f;
 	unsigned which;
 	enum slot_state state;
-	bool told_ready; /* lost() is owed */
+	bool told; /* what it holds, or that it is ready: lost() is owed */
 	struct ctlsock *sock; /* owned */
 	struct loop_fd *watch; /* owned */
 	struct life *life; /* NULL: found alive, and its HELLO has not come */

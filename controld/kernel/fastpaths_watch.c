@@ -78,15 +78,15 @@ void fastpaths_slot_dead(struct fastpath_slot *s)
 {
 	struct fastpaths *f = s->f;
 	const bool wanted = s->state == SLOT_ENDING;
-	const bool told_ready = s->told_ready;
+	const bool told = s->told;
 	const struct mono now = mono_now();
 
 	/* It may live on without its connection; nobody needs it so. */
 	if (!wanted)
 		fastpaths_life_kill(s->life, SIGKILL);
 	slot_clear(s);
-	s->told_ready = false;
-	if (told_ready)
+	s->told = false;
+	if (told)
 		f->ops->lost(f->ctx, s->which);
 	if (f->stop_done)
 		fastpaths_stop_check(f);
@@ -112,7 +112,7 @@ static void on_socket(void *ctx, unsigned events)
 		return;
 	}
 	if (s->state != SLOT_ENDING)
-		log_err("fastpath is gone%s", s->told_ready ? ": its links are lost" : " before it was ready");
+		log_err("fastpath is gone%s", s->told ? ": its links are lost" : " before it was ready");
 	fastpaths_slot_dead(s);
 }
 

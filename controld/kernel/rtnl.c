@@ -90,6 +90,15 @@ int rtnl_link_up(struct rtnl *r, unsigned ifindex, uint32_t mtu, uint32_t tx_que
 	return nlreq_do(r->req, q.h, NULL, NULL);
 }
 
+int rtnl_link_down(struct rtnl *r, unsigned ifindex)
+{
+	struct request q;
+	struct ifinfomsg *m = begin_link(&q, RTM_NEWLINK, ifindex);
+
+	m->ifi_change = IFF_UP;
+	return nlreq_do(r->req, q.h, NULL, NULL);
+}
+
 int rtnl_link_rename(struct rtnl *r, unsigned ifindex, const char *name)
 {
 	struct request q;

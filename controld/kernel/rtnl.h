@@ -25,6 +25,7 @@ MUST_CHECK int rtnl_start(struct rtnl *r);
 
 /* Synchronous requests, 0 or -errno of the kernel. */
 MUST_CHECK int rtnl_link_up(struct rtnl *r, unsigned ifindex, uint32_t mtu, uint32_t tx_queue_len);
+MUST_CHECK int rtnl_link_down(struct rtnl *r, unsigned ifindex);
 /* No automatic link-local address on the interface. */
 MUST_CHECK int rtnl_addrgen_none(struct rtnl *r, unsigned ifindex);
 /* Adds the address with that prefix length (no duplicate address detection); -EEXIST counts as 0. */

@@ -177,6 +177,17 @@ int tun_open(struct tun *t, struct rtnl *r, const struct tun_config *c, char err
 	return code;
 }
 
+/* Kernels before 6.2 rename only what is down; bring_in_line() sets it up and gives it its address again. */
+static int rename_to(struct rtnl *r, unsigned ifindex, const char *name)
+{
+	int code = rtnl_link_rename(r, ifindex, name);
+
+	if (code != -EBUSY)
+		return code;
+	code = rtnl_link_down(r, ifindex);
+	return code < 0 ? code : rtnl_link_rename(r, ifindex, name);
+}
+
 /* The interface may have got another name, by the user or by configuration. */
 static int find_again(struct tun *t, struct rtnl *r, const struct tun_config *c, char error[ERROR_BYTES])
 {
@@ -193,7 +204,7 @@ static int find_again(struct tun *t, struct rtnl *r, const struct tun_config *c,
 	t->ifindex = if_nametoindex(t->name);
 	if (strcmp(t->name, c->name) == 0 || strchr(c->name, '%'))
 		return 0;
-	code = rtnl_link_rename(r, t->ifindex, c->name);
+	code = rename_to(r, t->ifindex, c->name);
 	if (code < 0) {
 		log_warn("the running node's interface %s keeps its name until the next full start: it cannot become "
 			 "%s: %s",

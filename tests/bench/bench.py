@@ -210,7 +210,7 @@ class Feeder(threading.Thread):
     def __init__(self, lab, host, address, routes):
         super().__init__(daemon=True)
         self.updates, self.first, self.last, self.stop, self.seen = 0, 0.0, 0.0, False, set()
-        self.table = []
+        self.table, self.lock = [], threading.Lock()
         for i in range(routes):
             key = hashlib.sha256(b"%d" % i).digest()
             h = bytearray(hashlib.blake2b(key, digest_size=16).digest())
@@ -231,9 +231,13 @@ class Feeder(threading.Thread):
         self.began = time.monotonic()
         self.start()
 
+    def send(self, data):
+        with self.lock:
+            self.sock.sendall(data)
+
     def announce(self):
         for i in range(0, len(self.table), 500):
-            self.sock.sendall(b"".join(self.table[i:i + 500]))
+            self.send(b"".join(self.table[i:i + 500]))
 
     def run(self):
         data = b""
@@ -254,7 +258,7 @@ class Feeder(threading.Thread):
                 if len(data) - at < size:
                     break
                 if data[at + 1] == 1 and data[at + 8] == 4:
-                    self.sock.sendall(bytes.fromhex("010100002a020008050600000000000c") + bytes.fromhex("010100002a0200080406800000010004"))
+                    self.send(bytes.fromhex("010100002a020008050600000000000c") + bytes.fromhex("010100002a0200080406800000010004"))
                 elif data[at + 1] == 1 and data[at + 8] == 8:
                     if data[at + 18:at + 26] not in self.seen:
                         self.seen.add(data[at + 18:at + 26])

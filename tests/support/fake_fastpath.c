@@ -99,7 +99,8 @@ static void greet(struct fake *f)
 {
 	const bool foreign = strcmp(f->mode, "foreign") == 0 && is_first(f);
 	const bool old = strcmp(f->mode, "old") == 0 && is_first(f);
-	const bool found = strcmp(f->mode, "found") == 0;
+	const bool breaks = strcmp(f->mode, "breaks") == 0 && is_first(f);
+	const bool found = strcmp(f->mode, "found") == 0 || strcmp(f->mode, "lingers") == 0 || breaks;
 	struct ctl_hello hello = {.version = CTL_VERSION, .pid = (uint32_t)getpid()};
 	const struct ctl_ready ready = {.running = found || foreign};
 
@@ -107,6 +108,9 @@ static void greet(struct fake *f)
 	put(f, CTL_HELLO, &hello, sizeof(hello));
 	if (found || foreign)
 		put_held(f, foreign ? 2 : 1);
+	f->done = breaks;
+	if (breaks)
+		return;
 	put(f, CTL_READY, &ready, sizeof(ready));
 }
 
@@ -173,7 +177,10 @@ static void serve(struct fake *f, int listen_fd)
 		if (poll(&p, 1, 20000) != 1 || ctlsock_read(f->ctl) < 0 || ctlsock_flush(f->ctl) < 0)
 			break;
 	}
+	(void)!ctlsock_flush(f->ctl);
 	ctlsock_free(f->ctl);
+	while (strcmp(f->mode, "lingers") == 0)
+		pause();
 }
 
 int fake_fastpath(int listen_fd, const char *mode)

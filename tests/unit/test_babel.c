@@ -229,7 +229,7 @@ static void test_source_is_renewed(void **state)
 		assert_int_equal(world_fd(w, 1, 0).metric, 80);
 		world_run(w, 30000);
 	}
-	assert_int_equal(w->selected, 1); /* nothing changed, nothing was told */
+	assert_int_equal(w->selected, 2); /* with its distance; then nothing changed and nothing was told */
 	world_free(w);
 }
 

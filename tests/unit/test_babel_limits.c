@@ -49,6 +49,29 @@ static void test_prefix_cap(void **state)
 	world_free(w);
 }
 
+/* Prefixes that were only named, by retractions, do not keep out routes. */
+static void test_prefix_cap_of_remembered(void **state)
+{
+	struct world *w = world_with_links(2);
+
+	(void)state;
+	for (uint32_t i = 0; i < LIMIT_PREFIXES; i++)
+		world_update(w, 1, 2000 + i, 0, WIRE_INFINITE);
+	world_update(w, 2, 1, 0, 20);
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
+	assert_true(world_has_route(w, 1));
+	for (uint8_t len = 65; len < 70; len++) { /* below a /64 that is itself only remembered, and the oldest */
+		struct tlv t = make_update(2001, 0, 0, 20);
+
+		t.update.prefix_len = len;
+		t.update.address = node_prefix_len(2001, len).ip;
+		world_deliver(w, 2, &t);
+	}
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
+	assert_int_equal(world_routes(w), 6);
+	world_free(w);
+}
+
 static void test_longer_prefix_cap(void **state)
 {
 	struct world *w = world_with_links(1);
@@ -73,6 +96,7 @@ static void test_longer_prefix_cap(void **state)
 static void test_source_cap(void **state)
 {
 	struct world *w = world_with_links(2);
+	struct babel_source oldest = {.prefix = node_prefix(1), .fd = {.metric = WIRE_INFINITE}};
 	struct tlv t = make_update(1, 0, 0, 20);
 
 	(void)state;
@@ -81,14 +105,17 @@ static void test_source_cap(void **state)
 		world_deliver(w, 1, &t);
 		world_forget(w);
 	}
-	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
-	world_update(w, 1, 1, 0, 20);
-	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 1);
-	world_update(w, 2, 2, 0, 20);
-	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 2);
-	world_run(w, 500000);
+	/* One neighbour with ever new router ids does not keep out others: its oldest go. */
 	world_update(w, 2, 2, 0, 20);
 	assert_true(world_has_route(w, 2));
+	assert_int_equal(world_fd(w, 2, 0).metric, 80);
+	world_update(w, 1, 1, 0, 20);
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
+	memset(t.update.router_id.tail + 2, 0, 4);
+	oldest.router_id = t.update.router_id;
+	babel_each_source(w->b, world_keep_source, &oldest);
+	assert_int_equal(oldest.fd.metric, WIRE_INFINITE);
+	assert_true(world_has_route(w, 1));
 	world_free(w);
 }
 
@@ -98,6 +125,26 @@ static void nothing_sent(void *ctx, uint32_t link, const uint8_t *bytes, size_t 
 	(void)link;
 	(void)bytes;
 	(void)len;
+}
+
+/* The distance that goes to the next controld is that of the last Update, not that of the selection. */
+static void test_distance_is_told(void **state)
+{
+	struct world *w = world_with_links(2);
+
+	(void)state;
+	world_update(w, 1, 1, 0, 20);
+	world_run(w, 100);
+	assert_int_equal(w->last.fd.metric, 80);
+	for (int i = 0; i < 20; i++)
+		babel_link_rtt(w->b, 1, 0, w->now);
+	for (int i = 0; i < 3; i++) {
+		world_update(w, 1, 1, 0, 20);
+		world_run(w, 2000);
+	}
+	assert_int_equal(w->last.fd.metric, world_fd(w, 1, 0).metric);
+	assert_in_range(w->last.fd.metric, 30, 40);
+	world_free(w);
 }
 
 /* 10,000 routes from one link cost at most 4 MB. */
@@ -238,8 +285,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_link_cap),
 		cmocka_unit_test(test_prefix_cap),
+		cmocka_unit_test(test_prefix_cap_of_remembered),
 		cmocka_unit_test(test_longer_prefix_cap),
 		cmocka_unit_test(test_source_cap),
+		cmocka_unit_test(test_distance_is_told),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_held_is_announced_unchanged),
 		cmocka_unit_test(test_held_is_confirmed_or_swept),

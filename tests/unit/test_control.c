@@ -320,6 +320,7 @@ static void config_changes_while_running(void **state)
 	ctlchild_start(w, &w->a);
 	config.tun_mtu = 1300;
 	config.workers = 5;
+	config.port = 4321;
 	ctlpeer_put(&w->a, CTL_CONFIG, &config, sizeof(config));
 	for (int i = 0; i < CTLCHILD_WORKERS; i++)
 		assert_int_equal(((const struct ctl_link_rtt *)ctlpeer_await(&w->a, CTL_LINK_RTT)->body)->rtt_us, 1300);
@@ -329,6 +330,7 @@ static void config_changes_while_running(void **state)
 	config = *(const struct ctl_config *)ctlpeer_await(&w->a, CTL_CONFIG)->body;
 	assert_int_equal(config.tun_mtu, 1300);
 	assert_int_equal(config.workers, CTLCHILD_WORKERS);
+	assert_int_equal(config.port, 4321);
 	ctlchild_stop(w, &w->a);
 }
 

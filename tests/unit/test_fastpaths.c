@@ -362,6 +362,33 @@ static void test_adoption(void **state)
 	assert_int_equal(seen_count(w, "pid"), 1);
 }
 
+/* What it held was told, so its end must be too, or its links would seem to live. */
+static void test_ends_before_ready(void **state)
+{
+	struct world *w = *state;
+	const pid_t pid = run_before(w, "breaks");
+
+	start(w, "ok");
+	await_ready(w, 1);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(w->running, 0);
+	assert_int_equal(w->record_count, 4);
+	assert_int_equal(w->lost, 1);
+	stop(w);
+}
+
+/* Told to end before its HELLO has come, it is waited for all the same, and killed in the end. */
+static void test_process_is_gone(void **state)
+{
+	struct world *w = *state;
+	const pid_t pid = run_before(w, "lingers");
+
+	start(w, "ok");
+	fastpaths_stop(w->f, on_stopped, w);
+	assert_true(until(w->loop, is_stopped, w));
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), pid);
+}
+
 static void test_other_key_is_replaced(void **state)
 {
 	struct world *w = *state;
@@ -452,6 +479,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_build_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_adoption, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_before_ready, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_process_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_key_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_ready, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent_is_killed, setup, teardown),

@@ -67,6 +67,11 @@ static int setup_poor(void **state)
 	return setup_chunks(state, 1);
 }
 
+static int setup_scarce(void **state)
+{
+	return setup_chunks(state, 16);
+}
+
 static int teardown(void **state)
 {
 	struct bench *b = *state;
@@ -260,8 +265,9 @@ static void test_control_cap(void **state)
 {
 	struct bench *b = *state;
 	uint8_t tlv[257] = {8, 255};
+	const uint8_t hello[] = {4, 6, 0x80, 0, 0, 1, 0, 4};
 	static uint32_t seen[8000];
-	uint32_t put = 0;
+	uint32_t put = 0, live = 0;
 
 	add(b, 60000, false);
 	flush(b);
@@ -269,10 +275,14 @@ static void test_control_cap(void **state)
 		put++;
 	assert_int_equal(put, LIMIT_CONTROL_QUEUE_BYTES / (8 + sizeof(tlv)));
 	assert_int_equal(stat_get(&b->stats, STAT_drop_control_full), 1);
+	/* Hellos and IHUs go in all the same, but not without end. */
+	while (link_control(b->l, hello, sizeof(hello)))
+		live++;
+	assert_in_range(live, 16, 256);
 	b->in = realloc(b->in, 2 * READ_BYTES);
 	assert_non_null(b->in);
 	drain(b);
-	assert_int_equal(arrived(b, seen, 8000), put + 1);
+	assert_int_equal(arrived(b, seen, 8000), put + live + 1);
 }
 
 /* Without chunks frames are lost, but the one that was begun is finished and the stream goes on. */
@@ -296,6 +306,39 @@ static void test_no_chunks(void **state)
 	assert_int_equal(seen[n], 10);
 }
 
+/* Data of a link that nobody reads may not take the chunks that control packets need. */
+static void test_chunks_for_control(void **state)
+{
+	struct bench *b = *state;
+	const uint8_t tlv[] = {4, 6, 0x80, 0, 0, 1, 0, 4};
+
+	b->l->data_limit = LIMIT_SEND_QUEUE_MAX_BYTES;
+	for (int k = 0; k < 18; k++)
+		add(b, 50000, false);
+	flush(b);
+	assert_true(stat_get(&b->stats, STAT_drop_pool_empty) > 0);
+	assert_true(link_control(b->l, tlv, sizeof(tlv)));
+	assert_int_equal(stat_get(&b->stats, STAT_drop_control_full), 0);
+}
+
+/* What had not gone out when the link is closed is counted. */
+static void test_closed_with_data(void **state)
+{
+	struct bench *b = *state;
+	size_t queued;
+
+	for (int k = 0; k < 200; k++)
+		add(b, 960, false);
+	flush(b);
+	queued = b->l->data.bytes / 1000;
+	assert_true(queued > 100);
+	for (int k = 0; k < 5; k++)
+		add(b, 960, k % 2);
+	link_close(b->l);
+	assert_int_equal(stat_get(&b->stats, STAT_drop_link_gone), queued + 5);
+	assert_int_equal(pool_used(b->pool), 0);
+}
+
 static void test_dead_socket(void **state)
 {
 	struct bench *b = *state;
@@ -313,6 +356,9 @@ static void test_dead_socket(void **state)
 	link_fail(b->l, CTL_DOWN_CLOSED, 0, "");
 	assert_int_equal(b->l->down.reason, CTL_DOWN_ERROR);
 	assert_int_equal(b->l->run_count, 0);
+	assert_int_equal(stat_get(&b->stats, STAT_drop_link_gone), 1);
+	link_close(b->l);
+	assert_int_equal(stat_get(&b->stats, STAT_drop_link_gone), 2);
 }
 
 /* Its limit follows what the socket took while it was full, between floor and cap. */
@@ -418,6 +464,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_larger_than_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control_cap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_chunks, setup_poor, teardown),
+		cmocka_unit_test_setup_teardown(test_chunks_for_control, setup_scarce, teardown),
+		cmocka_unit_test_setup_teardown(test_closed_with_data, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pressing, setup, teardown),

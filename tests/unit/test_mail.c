@@ -114,6 +114,53 @@ static void test_full(void **state)
 	mail_free(m);
 }
 
+/* Wherever in the ring it begins, a burst has the room that the ring's size promises. */
+static void test_burst(void **state)
+{
+	enum { BIG = 1024 * 1024, BURST = 10000 };
+	static const uint8_t update[72];
+	struct mail *m = mail_new(BIG);
+	const uint8_t *body;
+	uint16_t type;
+	size_t len;
+
+	(void)state;
+	for (int begin = 0; begin < 40; begin++) {
+		for (int i = 0; i < BURST; i++)
+			assert_true(mail_put(m, (uint16_t)i, update, sizeof(update), NULL, 0));
+		mail_kick(m);
+		for (int i = 0; i < BURST; i++) {
+			assert_true(mail_next(m, &type, &body, &len));
+			assert_int_equal(type, i);
+			assert_memory_equal(body, update, sizeof(update));
+		}
+		assert_false(mail_next(m, &type, &body, &len));
+	}
+	mail_free(m);
+}
+
+/* A large ring that is always full: what the reader gives back is not yet written again. */
+static void test_full_large(void **state)
+{
+	enum { BIG = 1024 * 1024, READ = 20000, BYTES = 1000 };
+	struct mail *m = mail_new(BIG);
+	uint8_t bytes[BYTES] = {0};
+	uint32_t put = 0;
+
+	(void)state;
+	for (uint32_t taken = 0; taken < READ; taken++) {
+		memcpy(bytes, &put, sizeof(put));
+		while (mail_put(m, 1, bytes, sizeof(bytes), NULL, 0)) {
+			put++;
+			memcpy(bytes, &put, sizeof(put));
+		}
+		mail_kick(m);
+		memcpy(bytes, &taken, sizeof(taken));
+		expect(m, 1, bytes, sizeof(bytes));
+	}
+	mail_free(m);
+}
+
 static void test_wake(void **state)
 {
 	struct mail *m = mail_new(CAP);
@@ -140,8 +187,9 @@ static void test_wake(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_order), cmocka_unit_test(test_sizes),
-					   cmocka_unit_test(test_full), cmocka_unit_test(test_wake)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),      cmocka_unit_test(test_sizes),
+					   cmocka_unit_test(test_full),	      cmocka_unit_test(test_burst),
+					   cmocka_unit_test(test_full_large), cmocka_unit_test(test_wake)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,30 @@ static void test_known_keys_are_capped(void **state)
 	node_world_free(w);
 }
 
+/* Evicted while its owner had no route, a key is known again when the route is back. */
+static void test_evicted_key_comes_back(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
+	struct node_other b;
+	struct pubkey pk = {{0}};
+
+	(void)state;
+	node_world_other(&b, 0x21);
+	node_world_update(w, link, &b, 0, 0);
+	node_world_update(w, link, &b, 0, WIRE_INFINITE);
+	for (uint64_t i = 1; node_key_of(w->n, ip6_net64(&b.id.own.ip), &pk); i++) {
+		assert_true(i < 4 * (uint64_t)LIMIT_KNOWN_KEYS);
+		memcpy(pk.b, &i, sizeof(i));
+		node_keys_learn(w->n, i, pk.b);
+	}
+	node_world_update(w, link, &b, 0, 0);
+	assert_true(node_key_of(w->n, ip6_net64(&b.id.own.ip), &pk));
+	assert_true(pubkey_eq(&pk, &b.id.pk));
+	identity_fini(&b.id);
+	node_world_free(w);
+}
+
 /* The fastpath may hold the key that was known before. */
 static void test_changed_key_is_sent(void **state)
 {
@@ -157,7 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_key_is_answered),	      cmocka_unit_test(test_keys_per_second),
 		cmocka_unit_test(test_known_keys_are_capped), cmocka_unit_test(test_changed_key_is_sent),
-		cmocka_unit_test(test_low_order_key_is_none),
+		cmocka_unit_test(test_low_order_key_is_none), cmocka_unit_test(test_evicted_key_comes_back),
 	};
 
 	log_level = LOG_ERR;

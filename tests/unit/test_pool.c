@@ -42,6 +42,22 @@ static void test_cap(void **state)
 	pool_free(NULL);
 }
 
+/* An eighth is kept for control. */
+static void test_data(void **state)
+{
+	struct pool *p = pool_new(16, 0);
+
+	(void)state;
+	assert_non_null(p);
+	for (int i = 0; i < 14; i++)
+		assert_non_null(pool_take_data(p));
+	assert_null(pool_take_data(p));
+	assert_non_null(pool_take(p));
+	assert_non_null(pool_take(p));
+	assert_null(pool_take(p));
+	pool_free(p);
+}
+
 /* Pages of the chunk's data that are in memory. */
 static unsigned resident(struct chunk *c)
 {
@@ -95,7 +111,8 @@ static void test_trim(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_cap), cmocka_unit_test(test_trim)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_cap), cmocka_unit_test(test_data),
+					   cmocka_unit_test(test_trim)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

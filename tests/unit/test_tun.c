@@ -254,8 +254,7 @@ static void test_adopted(void **state)
 	assert_int_equal(if_nametoindex("tun0"), 0);
 }
 
-/* Renamed by the user meanwhile: it gets its name back, or, where the kernel does not rename what is up, keeps the new
- * one. */
+/* Renamed by the user meanwhile: it gets its name back. */
 static void test_adopted_under_another_name(void **state)
 {
 	struct world *w = need(state);
@@ -265,6 +264,11 @@ static void test_adopted_under_another_name(void **state)
 	assert_int_equal(tun_adopt(&w->tun, w->rtnl, &w->config, w->error), 0);
 	assert_string_equal(w->tun.name, "tun0");
 	assert_int_equal(if_nametoindex("tun0"), w->tun.ifindex);
+	/* Configuration wins, and what is up works under its new name. */
+	w->config.name = "tun7";
+	assert_int_equal(tun_adopt(&w->tun, w->rtnl, &w->config, w->error), 0);
+	assert_int_equal(if_nametoindex("tun7"), w->tun.ifindex);
+	assert_int_equal(shell("ip -6 route get 300::1 | grep -q 'dev tun7'"), 0);
 }
 
 static void test_adopting_what_is_gone(void **state)

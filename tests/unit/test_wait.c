@@ -41,13 +41,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void add(struct room *r, uint64_t net64, enum wait_kind kind, uint32_t number, size_t len)
+static void add_at(struct room *r, uint64_t net64, enum wait_kind kind, uint32_t number, size_t len, struct mono now)
 {
 	static uint8_t bytes[WIRE_FRAME_MAX_BYTES];
 	const struct wait_packet p = {.kind = kind, .bytes = bytes, .len = len};
 
 	memcpy(bytes, &number, sizeof(number));
-	wait_add(&r->wait, net64, &p, start);
+	wait_add(&r->wait, net64, &p, now);
+}
+
+static void add(struct room *r, uint64_t net64, enum wait_kind kind, uint32_t number, size_t len)
+{
+	add_at(r, net64, kind, number, len, start);
 }
 
 /* What waits for the /64: numbers from first on, count of them. */
@@ -122,6 +127,37 @@ static void test_rooms(void **state)
 	expect(r, 500, 0, 1);
 }
 
+/* A stranger's frames for a /64 that own traffic waits for as well do not push that out. */
+static void test_shared_room(void **state)
+{
+	struct room *r = *state;
+
+	add(r, 7, WAIT_SEAL, 0, 1400);
+	for (uint32_t i = 1; i < 300; i++)
+		add(r, 7, WAIT_OPEN, i, 1400);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 300 - LIMIT_WAIT_BYTES_PER_NET64 / 1416);
+	expect(r, 7, 0, LIMIT_WAIT_BYTES_PER_NET64 / 1416);
+}
+
+/* All rooms together hold so much: the oldest packet goes, strangers' before own ones. */
+static void test_all_bytes(void **state)
+{
+	struct room *r = *state;
+	enum { EACH = 100, ROOMS = 40, ALL = LIMIT_WAIT_BYTES / 1416 };
+
+	for (uint32_t i = 0; i < EACH * ROOMS; i++)
+		add_at(r, 100 + i / EACH, WAIT_OPEN, i, 1400, mono_add_us(start, i));
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), EACH * ROOMS - ALL);
+	assert_in_range(r->wait.bytes, LIMIT_WAIT_BYTES - 1416, LIMIT_WAIT_BYTES);
+	assert_in_range(pool_used(r->pool), 1, LIMIT_WAIT_BYTES / CHUNK_DATA_BYTES + LIMIT_WAIT_NET64S);
+	for (uint32_t i = 0; i < EACH * 22; i++)
+		add(r, 300 + i / EACH, WAIT_SEAL, i, 1400);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), EACH * (ROOMS + 22) - ALL);
+	for (uint32_t i = 0; i < 22; i++)
+		expect(r, 300 + i, i * EACH, EACH);
+	expect(r, 100 + ROOMS - 1, EACH * (ROOMS - 1), EACH);
+}
+
 static void test_time(void **state)
 {
 	struct room *r = *state;
@@ -153,6 +189,10 @@ static void test_asking(void **state)
 	assert_int_equal(asked, LIMIT_KEYS_PER_SECOND);
 	assert_true(wait_may_ask(&r->wait, 8, true, mono_add_ms(start, 2000)));
 	assert_true(wait_may_ask(&r->wait, 1, false, mono_add_ms(start, 3000)));
+	/* Asked for a stranger: asked once more for own traffic. */
+	assert_true(wait_may_ask(&r->wait, 1, true, mono_add_ms(start, 3001)));
+	assert_false(wait_may_ask(&r->wait, 1, true, mono_add_ms(start, 3002)));
+	assert_false(wait_may_ask(&r->wait, 1, false, mono_add_ms(start, 3002)));
 }
 
 static void test_drop(void **state)
@@ -174,6 +214,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rooms, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shared_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),

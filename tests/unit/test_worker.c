@@ -173,6 +173,29 @@ static void test_out_of_band_rate(void **state)
 	close(c);
 }
 
+/* A report that goes no further is not reported: it comes from a base address. */
+static void test_no_report_about_report(void **state)
+{
+	struct world *w = *state;
+	static struct world_packet frame;
+	uint8_t body[60] = {0};
+	int a, c;
+
+	world_neighbours(w, &a, &c);
+	world_seal(
+		&(struct world_frame){
+			.from = "A", .to = "C", .pair = "AC", .hop_limit = 1, .body = body, .len = sizeof(body)},
+		&frame);
+	memset(frame.bytes + 16, 0, 8);
+	world_write(a, frame.bytes, frame.len);
+	world_settle(a, c, "C");
+	assert_int_equal(world_stat(w, STAT_drop_hop_limit), 1);
+	assert_int_equal(world_stat(w, STAT_icmp_suppressed), 1);
+	assert_int_equal(world_stat(w, STAT_icmp_sent), 0);
+	close(a);
+	close(c);
+}
+
 /* A report about a packet of ours reaches the host; about one that we did not send it does not. */
 static void test_report_received(void **state)
 {
@@ -338,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_transit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_out_of_band, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_out_of_band_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_report_about_report, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_report_received, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_key_comes, setup, teardown),
