@@ -34,7 +34,7 @@ struct fastpaths *fastpaths_new(struct loop *l, const struct fastpaths_config *c
 	return f;
 }
 
-static void tun_forget(struct fastpaths *f)
+void fastpaths_tun_forget(struct fastpaths *f)
 {
 	for (unsigned i = 0; i < f->tun_count; i++)
 		close(f->tun_fd[i]);
@@ -53,7 +53,7 @@ void fastpaths_free(struct fastpaths *f)
 	while (f->lives)
 		fastpaths_life_free(f->lives);
 	loop_timer_free(f->stop_timer);
-	tun_forget(f);
+	fastpaths_tun_forget(f);
 	fastpaths_memory_fini(f);
 	free(f->program);
 	free(f);
@@ -294,7 +294,7 @@ void fastpaths_replace(struct fastpaths *f, unsigned which, const char *why)
 	if (!s->sock || s->state == SLOT_ENDING)
 		return;
 	log_warn("fastpath is replaced, which ends its links: %s", why);
-	tun_forget(f);
+	fastpaths_tun_forget(f);
 	fastpaths_slot_end(s);
 }
 

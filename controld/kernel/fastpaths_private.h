@@ -115,6 +115,8 @@ void fastpaths_slot_timer(void *ctx, struct mono now);
 void fastpaths_stop_check(struct fastpaths *f);
 
 /* fastpaths.c */
+/* Queues given back that nobody took: kept, they would keep the interface alive. */
+void fastpaths_tun_forget(struct fastpaths *f);
 extern const struct ctlsock_ops fastpaths_ctlsock_ops;
 
 #endif

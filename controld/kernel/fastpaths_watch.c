@@ -67,6 +67,7 @@ static void disconnect(struct fastpath_slot *s)
 static void slot_clear(struct fastpath_slot *s)
 {
 	disconnect(s);
+	fastpaths_tun_forget(s->f);
 	s->life = NULL;
 	s->state = SLOT_EMPTY;
 	s->has_config = s->has_memory = false;

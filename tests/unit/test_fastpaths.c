@@ -367,9 +367,14 @@ static void test_ends_before_ready(void **state)
 {
 	struct world *w = *state;
 	const pid_t pid = run_before(w, "breaks");
+	int fd[LIMIT_WORKERS];
+	unsigned ifindex;
+	char name[16];
 
 	start(w, "ok");
 	await_ready(w, 1);
+	/* They would keep its TUN alive. */
+	assert_int_equal(fastpaths_take_tun(w->f, fd, name, &ifindex), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(w->running, 0);
 	assert_int_equal(w->record_count, 4);
