@@ -35,11 +35,11 @@ static void rejoin(void *ctx, const struct node_link *l)
 
 	if (!l->peer)
 		return;
-	if (!(l->flags & CTL_LINK_STATIC))
+	if (l->flags & CTL_LINK_STATIC ? !is_configured(r, l->peer) : r->d->options->disable_discovery)
+		r->orphans[r->orphan_count++] = l->link;
+	else if (!(l->flags & CTL_LINK_STATIC))
 		/* Heard by the last run; the handle follows from the same text. */
 		(void)peers_add(r->d->peers, endpoint_print(&l->remote, text), CTL_LINK_DISCOVERED, &why);
-	else if (!is_configured(r, l->peer))
-		r->orphans[r->orphan_count++] = l->link;
 	peers_link_up(r->d->peers, l->peer);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The counters of SIGUSR2: `name value`, one a line, those that are not zero. */
+/* The counters of SIGUSR2: `name value`, one a line. */
 #include "controld/daemon_private.h"
 #include "shared/lanes.h"
 
@@ -7,8 +7,7 @@
 
 static void print(FILE *out, const char *name, uint64_t value)
 {
-	if (value)
-		fprintf(out, "%s %" PRIu64 "\n", name, value);
+	fprintf(out, "%s %" PRIu64 "\n", name, value);
 }
 
 void daemon_print_stats(const struct daemon *d, FILE *out)

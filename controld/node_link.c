@@ -147,24 +147,27 @@ bool node_has_room(const struct node *n)
 bool node_may_accept(const struct node *n, const struct endpoint *remote, const char **why)
 {
 	const struct ip6 from = endpoint_ip6(remote);
-	unsigned unproven = 0;
+	unsigned inbound = 0, unproven = 0;
 
 	if (!n->running) {
 		*why = "the forwarder is not ready";
-		return false;
-	}
-	if (n->link_count >= LIMIT_LINKS) {
-		*why = "all places for links are taken";
 		return false;
 	}
 	for (int i = 0; i < LIMIT_LINK_SLOTS; i++) {
 		const struct node_entry *e = n->slots[i];
 		struct ip6 ip;
 
-		if (!e || !e->alive || e->info.proven || !(e->info.flags & CTL_LINK_INBOUND))
+		if (!e || !e->alive || !(e->info.flags & CTL_LINK_INBOUND))
+			continue;
+		inbound++;
+		if (e->info.proven)
 			continue;
 		ip = endpoint_ip6(&e->info.remote);
 		unproven += ip6_eq(&ip, &from);
+	}
+	if (n->link_count >= LIMIT_LINKS || inbound >= LIMIT_LINKS_INBOUND) {
+		*why = "all places for links are taken";
+		return false;
 	}
 	if (unproven >= LIMIT_UNPROVEN_PER_ADDRESS) {
 		*why = "too many links from this address that have not yet said anything valid";

@@ -5,15 +5,25 @@
 #include "fastpath/control_state.h"
 
 #include "fastpath/sandbox.h"
-#include "fastpath/sealed.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STOP_WAIT_MS = 2000 };
+
+/* fd is a memory file of exactly so many bytes whose size nobody can change any more. */
+static bool is_sealed(int fd, size_t bytes)
+{
+	const int wanted = F_SEAL_SHRINK | F_SEAL_GROW, seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	return seals >= 0 && (seals & wanted) == wanted && fstat(fd, &st) == 0 && (size_t)st.st_size == bytes;
+}
 
 static const char *config_problem(const struct ctl_config *config)
 {
@@ -54,7 +64,7 @@ static const char *memory_problem(const struct ctl_memory *memory, int fd, struc
 {
 	struct lanes *l;
 
-	if (!sealed_is(fd, sizeof(*l)))
+	if (!is_sealed(fd, sizeof(*l)))
 		return "MEMORY: no memory file of the right size, sealed";
 	l = mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (l == MAP_FAILED)

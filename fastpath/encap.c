@@ -118,7 +118,8 @@ size_t encap_seal(const struct aead *a, struct nonce_lane *lane, struct key_slot
 	return WIRE_DATA_HEADER_BYTES + (size_t)sealed_len;
 }
 
-enum stat encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len, struct encap_opened *out)
+enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
+			struct encap_opened *out)
 {
 	uint8_t *const plain = frame + WIRE_DATA_HEADER_BYTES;
 	struct aead_job job = {.out = plain, .in = plain};
@@ -140,8 +141,8 @@ enum stat encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame,
 	return 0;
 }
 
-enum stat encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64, uint8_t hop_limit,
-			 struct encap_opened *p)
+enum stat_id encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64, uint8_t hop_limit,
+			    struct encap_opened *p)
 {
 	struct wire_data outer;
 	struct ip6 src, dst;

@@ -52,12 +52,12 @@ struct encap_opened {
 };
 /* Opens in place with the sender's key. 0, or the STAT_drop_* that tells why not (none is 0: STAT_tun_rx_packets is).
  */
-MUST_CHECK enum stat encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
-				struct encap_opened *out);
+MUST_CHECK enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
+				   struct encap_opened *out);
 /* An opened L3 packet: version 6, payload length fits, inner addresses equal the frame's, source inside the key's /64,
  * destination inside ours. Cuts surplus bytes (*len), sets the hop limit to min(hop_limit, inner). 0 or STAT_drop_*.
  * hop_limit: of the frame, already decremented. */
-MUST_CHECK enum stat encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64,
-				    uint8_t hop_limit, struct encap_opened *p);
+MUST_CHECK enum stat_id encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64,
+				       uint8_t hop_limit, struct encap_opened *p);
 
 #endif

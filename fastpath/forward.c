@@ -31,7 +31,7 @@ static void transit_add(struct worker *w, struct transit *t, uint32_t link, cons
 	t->end = p->bytes + p->len;
 }
 
-static void drop_reported(struct worker *w, const struct icmp_error *e, enum stat why, const struct stream_packet *p)
+static void drop_reported(struct worker *w, const struct icmp_error *e, enum stat_id why, const struct stream_packet *p)
 {
 	stat_inc(w->stats, why);
 	oob_send(w, e, p->bytes, p->len);
@@ -84,7 +84,7 @@ static void frame_in(struct worker *w, struct transit *t, const struct stream_pa
 static void local_opened(struct worker *w, uint8_t *frame, const struct key_slot *key, struct encap_opened *o)
 {
 	const uint8_t hop_limit = frame[offsetof(struct wire_data, hop_limit)];
-	enum stat drop;
+	enum stat_id drop;
 
 	switch (o->type) {
 	case WIRE_USER_L3:
@@ -110,7 +110,7 @@ void forward_local(struct worker *w, uint8_t *frame, size_t len)
 	const struct wait_packet waiting = {.kind = WAIT_OPEN, .bytes = frame, .len = len};
 	struct key_slot *key = worker_key(w, e);
 	struct encap_opened opened;
-	enum stat drop;
+	enum stat_id drop;
 
 	if (!key && !worker_is_other(w, net64)) {
 		stat_inc(w->stats, STAT_drop_no_key);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host's side: super-packets of the TUN are judged once, cut, and each packet sealed one behind the other, so that
  * what goes to one link is one run; what cannot go is answered by ICMPv6. Towards the host: runs of gso.c, and ICMP. */
-#include "fastpath/nonblock.h"
 #include "fastpath/worker_state.h"
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ enum {
 
 /* What becomes of a packet of the host. */
 struct judgement {
-	enum stat drop; /* 0: it goes */
+	enum stat_id drop; /* 0: it goes */
 	bool report; /* dropped with this error */
 	struct icmp_error error;
 	uint32_t link;
@@ -39,7 +39,7 @@ void host_init(struct worker *w, int tun_fd)
 	w->tun.fd = tun_fd;
 	w->tun.stats = w->stats;
 	if (tun_fd >= 0)
-		nonblock_set(tun_fd);
+		fcntl(tun_fd, F_SETFL, fcntl(tun_fd, F_GETFL) | O_NONBLOCK);
 	gso_join_init(&w->join, write_join, w);
 	w->join.enabled = !(w->f->config.flags & CTL_CONFIG_NO_OFFLOAD);
 	w->join.udp = w->join.enabled;
@@ -79,7 +79,7 @@ static void drop_reported(struct worker *w, const struct judgement *j, const uin
 	host_write(w, icmp, icmp_local(&j->error, &w->f->own_address, packet, len, icmp));
 }
 
-static struct judgement refusal(enum stat drop, uint8_t type, uint8_t code)
+static struct judgement refusal(enum stat_id drop, uint8_t type, uint8_t code)
 {
 	return (struct judgement){.drop = drop, .report = true, .error = {.type = type, .code = code}};
 }

@@ -174,7 +174,7 @@ static bool is_reportable(uint8_t type)
 	return type >= ICMP_UNREACHABLE && type <= ICMP_PARAMETER_PROBLEM;
 }
 
-enum stat icmp_oob_parse(uint8_t *body, size_t len, struct icmp_oob *out)
+enum stat_id icmp_oob_parse(uint8_t *body, size_t len, struct icmp_oob *out)
 {
 	struct rd r = rd_init(body, len);
 	struct icmp_oob icmp = {0};

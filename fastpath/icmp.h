@@ -51,7 +51,7 @@ struct icmp_oob {
 };
 /* 0, STAT_drop_icmp_malformed, or STAT_drop_icmp_quote where it quotes nothing that could be opened. Only ICMPv6 errors
  * 1 to 4 are taken. */
-MUST_CHECK enum stat icmp_oob_parse(uint8_t *body, size_t len, struct icmp_oob *out);
+MUST_CHECK enum stat_id icmp_oob_parse(uint8_t *body, size_t len, struct icmp_oob *out);
 
 /* The packet for the host, made of a report and our own opened packet (after its user-data header), into
  * out[ICMP_LOCAL_MAX_BYTES]; 0 if the original is no IPv6 packet from us, or an ICMP error.

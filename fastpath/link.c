@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fastpath/link.h"
 
-#include "fastpath/nonblock.h"
 #include "fastpath/stats.h"
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +12,14 @@
 #include <unistd.h>
 
 enum {
-	QUEUE_IOVS = 64, /* chunks of the queues that one call writes; the rest goes with the next */
-	FLUSH_IOVS = 1 + QUEUE_IOVS + LINK_RUN_IOVS,
+	QUEUE_IOVS = 64, /* rest and chunks of the queues that one call writes; what is left goes with the next */
+	FLUSH_IOVS = QUEUE_IOVS + LINK_RUN_IOVS,
 	/* Until a link's rate is known. */
 	LIMIT_FIRST_BYTES = 512 * 1024,
 	DRAIN_MIN_US = 5000,
 	DRAIN_MIN_BYTES = 64 * 1024,
-	/* Hellos and IHUs may stand in the queue beyond its cap: without them the link dies. */
+	/* Hellos and IHUs have a small queue of their own, before all others: behind a long table of routes on a slow
+	   link they would come too late. */
 	LIVE_BYTES = 1024,
 	PRESSING_MS = 5,
 	PRESSING_BYTES = 128 * 1024,
@@ -29,7 +30,7 @@ static void set_up_socket(int fd)
 	static const int one = 1, lowat = LIMIT_NOTSENT_LOWAT_BYTES;
 	static const unsigned timeout = LIMIT_TCP_USER_TIMEOUT_MS;
 
-	nonblock_set(fd);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
@@ -104,6 +105,7 @@ void link_close(struct link *l)
 {
 	close(l->fd);
 	l->fd = -1;
+	queue_fini(l, &l->urgent);
 	queue_fini(l, &l->control);
 	data_lose(l);
 	run_lose(l);
@@ -126,7 +128,7 @@ static uint8_t *queue_room(struct link *l, struct link_queue *q, size_t len)
 	uint8_t *p;
 
 	if (!c || CHUNK_DATA_BYTES - c->end < len) {
-		c = q == &l->control ? pool_take(l->pool) : pool_take_data(l->pool);
+		c = q == &l->data ? pool_take_data(l->pool) : pool_take(l->pool);
 		if (!c)
 			return NULL;
 		if (q->tail)
@@ -148,10 +150,11 @@ bool link_control(struct link *l, const uint8_t *tlv, size_t len)
 		WIRE_VERSION,	    WIRE_CONTROL,	 0,	      0, WIRE_BABEL_MAGIC,
 		WIRE_BABEL_VERSION, (uint8_t)(len >> 8), (uint8_t)len};
 	const bool live = tlv[0] == STREAM_TLV_HELLO || tlv[0] == STREAM_TLV_IHU;
+	struct link_queue *q = live ? &l->urgent : &l->control;
 	uint8_t *p = NULL;
 
-	if (l->control.bytes + size <= LIMIT_CONTROL_QUEUE_BYTES + (live ? LIVE_BYTES : 0))
-		p = queue_room(l, &l->control, size);
+	if (q->bytes + size <= (live ? LIVE_BYTES : LIMIT_CONTROL_QUEUE_BYTES))
+		p = queue_room(l, q, size);
 	if (!p) {
 		stat_inc(l->stats, STAT_drop_control_full);
 		return false;
@@ -215,13 +218,13 @@ static int queue_iovs(const struct link_queue *q, struct iovec *iov, int max)
 
 static int flush_iovs(struct link *l, struct iovec *iov)
 {
-	int n = 0, control;
+	int n = 0;
 
 	if (l->rest_len)
 		iov[n++] = (struct iovec){.iov_base = l->buffers->rest + l->rest_start, .iov_len = l->rest_len};
-	control = queue_iovs(&l->control, iov + n, QUEUE_IOVS);
-	n += control;
-	n += queue_iovs(&l->data, iov + n, QUEUE_IOVS - control);
+	n += queue_iovs(&l->urgent, iov + n, QUEUE_IOVS - n);
+	n += queue_iovs(&l->control, iov + n, QUEUE_IOVS - n);
+	n += queue_iovs(&l->data, iov + n, QUEUE_IOVS - n);
 	/* The run may only follow if nothing before it was left out: data keeps its order. */
 	if (n >= QUEUE_IOVS)
 		return n;
@@ -302,6 +305,7 @@ static void consume(struct link *l, size_t n)
 	n -= rest;
 	if (l->rest_len)
 		return;
+	n = consume_queue(l, &l->urgent, n);
 	n = consume_queue(l, &l->control, n);
 	/* A control packet that went out partly is all that was written: n is 0. */
 	n = consume_queue(l, &l->data, n);

@@ -58,7 +58,7 @@ struct link {
 	struct link_buffers *buffers;
 	unsigned run_count;
 	size_t run_bytes;
-	struct link_queue control, data;
+	struct link_queue urgent, control, data; /* Hello and IHU; other TLVs; frames */
 	size_t data_limit;
 	uint32_t partial_len, rest_len, rest_start;
 	struct link_drain drain;

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, BACKLOG = 4 };
 
 static bool option_is(int socket_option, int expected)
 {
@@ -42,6 +42,8 @@ static void leave_parent(void)
 	close_range(CTL_FD + 1, ~0U, 0);
 	fcntl(CTL_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(CTL_FD, F_SETFL, fcntl(CTL_FD, F_GETFL) | O_NONBLOCK);
+	/* Once more, by us: who connects later is told whose process this is, even if it never says so itself. */
+	(void)listen(CTL_FD, BACKLOG);
 	/* Fails where controld has done it. */
 	(void)setsid();
 	umask(077);

@@ -67,7 +67,7 @@ void oob_receive(struct worker *w, const uint8_t *frame, const struct encap_open
 	struct icmp_oob icmp;
 	struct icmp_report report;
 	struct wire_data header;
-	enum stat drop = icmp_oob_parse(opened->body, opened->len, &icmp);
+	enum stat_id drop = icmp_oob_parse(opened->body, opened->len, &icmp);
 	size_t len = 0;
 
 	if (!drop && !open_quote(w, &icmp, &original))

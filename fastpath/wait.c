@@ -67,7 +67,7 @@ static uint64_t list_count(struct wait_list *list)
 	return count;
 }
 
-static void list_lose(struct wait *w, struct wait_list *list, enum stat why)
+static void list_lose(struct wait *w, struct wait_list *list, enum stat_id why)
 {
 	stat_add(w->stats, why, list_count(list));
 	list_give(w, list);
@@ -79,7 +79,7 @@ void wait_drop(struct wait *w, struct wait_list *list)
 }
 
 /* The oldest record goes, and its chunk with its last one. */
-static void drop_first(struct wait *w, struct wait_room *room, enum stat why)
+static void drop_first(struct wait *w, struct wait_room *room, enum stat_id why)
 {
 	struct chunk *c = room->list.head;
 

@@ -14,7 +14,7 @@ enum {
 	LANES_PAGE_BYTES = 4096,
 };
 
-enum stat {
+enum stat_id {
 #define STAT(name, help) STAT_##name,
 #include "shared/stats.def"
 #undef STAT

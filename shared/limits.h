@@ -6,6 +6,7 @@
 enum {
 	/* Links. A link id names its slot: id % LIMIT_LINK_SLOTS. Full: refuse. */
 	LIMIT_LINKS = 1024,
+	LIMIT_LINKS_INBOUND = 960, /* of these; strangers cannot take the places of those that are dialled */
 	LIMIT_LINK_SLOTS = 2048,
 	LIMIT_UNPROVEN_PER_ADDRESS = 32, /* inbound links that have not yet sent a valid TLV */
 	LIMIT_PEERS = 1024, /* configured and discovered endpoints. Full: refuse */

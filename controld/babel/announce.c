@@ -139,6 +139,7 @@ void announce_trigger(struct babel *b, struct net *net, const struct route_was *
 	t->source->refs++;
 	t->seqno = lost->seqno;
 	t->left = RETRACTION_COUNT;
+	t->moved = true; /* if there is a route by then: its next hop still holds what we said of the lost one */
 }
 
 static void trigger_free(struct babel *b, struct trigger *t)
@@ -161,6 +162,7 @@ static void trigger_run(struct babel *b, struct trigger *t, struct mono now)
 		t->left = 0;
 	} else {
 		announce_lost(b, t);
+		t->moved = false;
 	}
 	if (t->left == 0) {
 		trigger_free(b, t);

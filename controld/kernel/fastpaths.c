@@ -88,6 +88,8 @@ static void on_hello(struct fastpath_slot *s, const struct ctl_hello *h)
 {
 	const bool same = h->version == CTL_VERSION && strncmp(h->build, BUILD, sizeof(h->build)) == 0;
 
+	if (s->life && s->life->pid != (pid_t)h->pid)
+		fastpaths_life_free(s->life);
 	if (!s->life)
 		s->life = fastpaths_life_new(s->f, (pid_t)h->pid, false);
 	if (same || s->state == SLOT_ENDING)

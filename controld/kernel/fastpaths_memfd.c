@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sealed memory files. Apart from fastpaths_memory.c, because <fcntl.h> brings a struct stat along, and the counters
- * are an enum stat. */
+ * are an enum stat_id. */
 #include "controld/kernel/fastpaths_private.h"
 
 #include <fcntl.h>

@@ -40,7 +40,7 @@ struct fastpath_slot {
 	bool told; /* what it holds, or that it is ready: lost() is owed */
 	struct ctlsock *sock; /* owned */
 	struct loop_fd *watch; /* owned */
-	struct life *life; /* NULL: found alive, and its HELLO has not come */
+	struct life *life; /* NULL: found alive, and not known */
 	struct mono started;
 
 	/* What it told that it holds. */

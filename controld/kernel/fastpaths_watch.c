@@ -132,24 +132,27 @@ static void greet(struct fastpath_slot *s, int fd)
 	arm(s, now, LIMIT_CTL_PING_MS);
 }
 
-static int connect_checked(const struct fastpaths *f)
+/* The socket names who listened last: the fastpath, or, where it was not so far yet, the controld that started it. */
+static int connect_checked(struct fastpath_slot *s)
 {
-	const int fd = ctlsock_connect(f->path);
-	int r;
+	const int fd = ctlsock_connect(s->f->path);
+	int pid;
 
 	if (fd < 0)
 		return fd;
-	/* This names who listened; that it is one of us is all it tells. */
-	r = ctlsock_peer_pid(fd);
-	if (r >= 0)
-		return fd;
-	close(fd);
-	return r;
+	pid = ctlsock_peer_pid(fd);
+	if (pid < 0) {
+		close(fd);
+		return pid;
+	}
+	if (pid > 0 && pid != getpid())
+		s->life = fastpaths_life_new(s->f, pid, false);
+	return fd;
 }
 
 int fastpaths_slot_open(struct fastpath_slot *s, bool adopt)
 {
-	int fd = adopt ? connect_checked(s->f) : -ENOENT;
+	int fd = adopt ? connect_checked(s) : -ENOENT;
 
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
 		fd = fastpaths_spawn(s->f, &s->life);
@@ -181,12 +184,18 @@ void fastpaths_slot_end(struct fastpath_slot *s)
 	arm(s, mono_now(), FASTPATHS_STOP_MS);
 }
 
-/* It does not answer: killed, and where its process is not known, left alone. */
+/* It does not answer: killed, and waited for, because it holds the TUN. */
 static void on_silent(struct fastpath_slot *s)
 {
-	log_err("fastpath has not answered for %d s: it is killed", LIMIT_CTL_DEAD_MS / 1000);
+	log_err("fastpath has not answered for %d s: %s", LIMIT_CTL_DEAD_MS / 1000,
+		s->life ? "it is killed" : "its process is not known, so it is left alone");
+	if (!s->life) {
+		fastpaths_slot_dead(s);
+		return;
+	}
 	fastpaths_life_kill(s->life, SIGKILL);
-	fastpaths_slot_dead(s);
+	disconnect(s);
+	s->state = SLOT_ENDING;
 }
 
 static void ping(struct fastpath_slot *s, struct mono now)

@@ -29,8 +29,8 @@ enum {
 	REASON_BYTES = 64,
 	/* Of <linux/if.h>, which <net/if.h> does not suffer beside it. */
 	LOWER_UP = 1 << 16,
-	OPER_UNKNOWN = 0,
-	OPER_UP = 6,
+	OPER_TESTING = 4,
+	OPER_DORMANT = 5,
 };
 
 struct iface {
@@ -75,12 +75,16 @@ struct monitor {
 	uint64_t generation; /* of the last dump */
 };
 
+/* The carrier counts: IFF_RUNNING and the operational state follow it up to a second later, and who connects meanwhile
+ * must not be missed when it is lost. */
+bool monitor_is_usable(uint32_t flags, uint8_t operstate)
+{
+	return (flags & IFF_UP) && (flags & LOWER_UP) && operstate != OPER_TESTING && operstate != OPER_DORMANT;
+}
+
 static bool usable(const struct iface *i)
 {
-	if (i->gone || !(i->flags & IFF_UP))
-		return false;
-	return (i->flags & IFF_RUNNING) ||
-	       ((i->flags & LOWER_UP) && (i->operstate == OPER_UP || i->operstate == OPER_UNKNOWN));
+	return !i->gone && monitor_is_usable(i->flags, i->operstate);
 }
 
 static struct iface *find_iface(const struct monitor *m, unsigned ifindex)

@@ -13,4 +13,7 @@ struct monitor *monitor_new(struct loop *l, struct nlreq *req, const struct rtnl
 void monitor_free(struct monitor *m);
 MUST_CHECK int monitor_start(struct monitor *m);
 
+/* An interface with those flags (IFF_*) and that operational state carries traffic. */
+bool monitor_is_usable(uint32_t flags, uint8_t operstate);
+
 #endif

@@ -260,8 +260,8 @@ class Feeder(threading.Thread):
                 if data[at + 1] == 1 and data[at + 8] == 4:
                     self.send(bytes.fromhex("010100002a020008050600000000000c") + bytes.fromhex("010100002a0200080406800000010004"))
                 elif data[at + 1] == 1 and data[at + 8] == 8:
-                    if data[at + 18:at + 26] not in self.seen:
-                        self.seen.add(data[at + 18:at + 26])
+                    if data[at + 20:at + 28] not in self.seen:
+                        self.seen.add(data[at + 20:at + 28])
                         self.last = time.monotonic()
                 at += size
             data = data[at:]

@@ -139,7 +139,7 @@ class Lab:
         log = f"{self.work}/{node.host}.log"
         size = os.path.getsize(log)
         node.send_signal(signal.SIGUSR2)
-        wait_for(lambda: "link_rx_bytes" in open(log).read()[size:], what="counters")
+        wait_for(lambda: "babel_requests_sent" in open(log).read()[size:], what="counters")
         time.sleep(0.02)
         rows = dict(line.split() for line in open(log).read()[size:].splitlines() if len(line.split()) == 2)
         return int(rows.get(name, 0))

@@ -141,7 +141,7 @@ dump() {
 counter() {
 	: >"$WORK/$1/out"
 	kill -USR2 "$(pid_of "$1")"
-	wait_for 5 "counters of $1" grep -q 'link_rx_bytes' "$WORK/$1/out"
+	wait_for 5 "counters of $1" grep -q 'babel_requests_sent' "$WORK/$1/out"
 	awk -v name="$2" '$1 == name { n = $2 } END { print n + 0 }' "$WORK/$1/out"
 }
 

@@ -197,6 +197,8 @@ int fake_fastpath(int listen_fd, const char *mode)
 	see(&f, "pid", (unsigned long long)getpid());
 	if (strcmp(mode, "dead") == 0)
 		return 3;
+	while (strcmp(mode, "hung") == 0)
+		pause();
 	serve(&f, listen_fd);
 	return 0;
 }

@@ -9,6 +9,7 @@
 /* Modes:
  *   ok       greets, answers pings, ends at STOP
  *   mute     the same, but answers no ping
+ *   hung     does nothing at all
  *   dead     ends before it greets
  *   leaving  says LEAVING and ends as soon as it is started, the first time; then ok
  *   old      is of another build, the first time; then ok

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routing core: what an Update does, selection, expiry, keys (wire-200 4.5, 4.6, 4.10). */
+/* Routing core: what an Update does, selection, keys (wire-200 4.5, 4.6). */
 #include "tests/unit/test_babel.h"
 
 /* What the filters of 4.5 step 1 let pass, one departure a row. */
@@ -186,50 +186,6 @@ static void test_unfeasible_does_not_refresh(void **state)
 	}
 	world_run(w, 3000);
 	assert_int_equal(world_route(w, 1).metric, 300);
-	world_free(w);
-}
-
-static void test_expiry(void **state)
-{
-	struct world *w = world_with_links(2);
-
-	(void)state;
-	world_update(w, 1, 1, 5, 20);
-	world_run(w, 59999);
-	world_update(w, 1, 1, 5, 20);
-	world_run(w, 59999);
-	assert_true(world_has_route(w, 1));
-	world_forget(w);
-	world_run(w, 1);
-	assert_false(world_has_route(w, 1));
-	assert_int_equal(w->unselected, 1);
-	assert_int_equal(world_count_updates(w, 1, 1, false), 1);
-	assert_int_equal(world_count_updates(w, 2, 1, false), 1);
-	world_run(w, 59999);
-	assert_int_equal(world_routes(w), 1);
-	world_run(w, 1);
-	assert_int_equal(world_routes(w), 0);
-	/* The source stays 300 s from its last confirmation. */
-	assert_int_equal(world_fd(w, 1, 0).metric, 80);
-	world_run(w, 180000 - 1);
-	assert_int_equal(world_fd(w, 1, 0).metric, 80);
-	world_run(w, 1);
-	assert_int_equal(world_fd(w, 1, 0).metric, WIRE_INFINITE);
-	world_free(w);
-}
-
-/* In a quiet network the distance lives as long as the route is confirmed. */
-static void test_source_is_renewed(void **state)
-{
-	struct world *w = world_with_links(2);
-
-	(void)state;
-	for (int i = 0; i < 30; i++) {
-		world_update(w, 1, 1, 5, 20);
-		assert_int_equal(world_fd(w, 1, 0).metric, 80);
-		world_run(w, 30000);
-	}
-	assert_int_equal(w->selected, 2); /* with its distance; then nothing changed and nothing was told */
 	world_free(w);
 }
 
@@ -504,8 +460,7 @@ int main(void)
 		cmocka_unit_test(test_distance_never_rises),
 		cmocka_unit_test(test_leaf_has_no_distance),
 		cmocka_unit_test(test_unfeasible_does_not_refresh),
-		cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_source_is_renewed),
+
 		cmocka_unit_test(test_hysteresis),
 		cmocka_unit_test(test_parallel_direct_links_do_not_flap),
 		cmocka_unit_test(test_selection_on_fresh_state),

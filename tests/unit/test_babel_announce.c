@@ -134,6 +134,29 @@ static void test_link_death_retracts_at_once(void **state)
 	world_free(w);
 }
 
+/* A route is lost, and before that was told there is one of another source: its next hop is told that the old one is
+ * gone, for nothing else would tell it. */
+static void test_replaced_before_retraction(void **state)
+{
+	enum { ROUTES = 300, LAST = 2000 + ROUTES - 1 };
+	struct world *w = world_with_links(3);
+	const struct tlv t = make_update(LAST, 1, 0, 20);
+
+	(void)state;
+	for (uint32_t i = 0; i < ROUTES; i++)
+		world_update(w, 1, 2000 + i, 0, 20);
+	world_run(w, 100);
+	world_forget(w);
+	babel_link_down(w->b, 1, w->now);
+	assert_int_equal(world_count_updates(w, 2, LAST, false), 0); /* its turn comes later */
+	world_deliver(w, 2, &t);
+	world_run(w, 10);
+	assert_int_equal(world_route(w, LAST).link, 2);
+	assert_int_equal(world_count_updates(w, 2, LAST, false), 1);
+	assert_int_equal(world_count_updates(w, 3, LAST, true), 1);
+	world_free(w);
+}
+
 /* A retraction is repeated twice, then there is silence; one who retracts again gets no answer. */
 static void test_no_retraction_storm(void **state)
 {
@@ -334,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_new_next_hop_is_told_to_forget),
 		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_link_death_retracts_at_once),
+		cmocka_unit_test(test_replaced_before_retraction),
 		cmocka_unit_test(test_no_retraction_storm),
 		cmocka_unit_test(test_retraction_is_overtaken),
 		cmocka_unit_test(test_retraction_by_another),

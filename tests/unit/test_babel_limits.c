@@ -1,7 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routing core: caps and their policies, memory, and adoption of held routes. */
+/* Routing core: expiry (wire-200 4.10), caps and their policies, memory, and adoption of held routes. */
 #include "tests/unit/test_babel.h"
 #include <malloc.h>
+
+static void test_expiry(void **state)
+{
+	struct world *w = world_with_links(2);
+
+	(void)state;
+	world_update(w, 1, 1, 5, 20);
+	world_run(w, 59999);
+	world_update(w, 1, 1, 5, 20);
+	world_run(w, 59999);
+	assert_true(world_has_route(w, 1));
+	world_forget(w);
+	world_run(w, 1);
+	assert_false(world_has_route(w, 1));
+	assert_int_equal(w->unselected, 1);
+	assert_int_equal(world_count_updates(w, 1, 1, false), 1);
+	assert_int_equal(world_count_updates(w, 2, 1, false), 1);
+	world_run(w, 59999);
+	assert_int_equal(world_routes(w), 1);
+	world_run(w, 1);
+	assert_int_equal(world_routes(w), 0);
+	/* The source stays 300 s from its last confirmation. */
+	assert_int_equal(world_fd(w, 1, 0).metric, 80);
+	world_run(w, 180000 - 1);
+	assert_int_equal(world_fd(w, 1, 0).metric, 80);
+	world_run(w, 1);
+	assert_int_equal(world_fd(w, 1, 0).metric, WIRE_INFINITE);
+	world_free(w);
+}
+
+/* In a quiet network the distance lives as long as the route is confirmed. */
+static void test_source_is_renewed(void **state)
+{
+	struct world *w = world_with_links(2);
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		world_update(w, 1, 1, 5, 20);
+		assert_int_equal(world_fd(w, 1, 0).metric, 80);
+		world_run(w, 30000);
+	}
+	assert_int_equal(w->selected, 2); /* with its distance; then nothing changed and nothing was told */
+	world_free(w);
+}
 
 static void test_link_cap(void **state)
 {
@@ -283,6 +327,8 @@ static void test_what_is_not_held(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_source_is_renewed),
 		cmocka_unit_test(test_link_cap),
 		cmocka_unit_test(test_prefix_cap),
 		cmocka_unit_test(test_prefix_cap_of_remembered),

@@ -160,7 +160,7 @@ static void what_does_not_open(void **state)
 	assert_int_equal(seal(&l, WIRE_USER_L3, n.inner + 4, INNER_BYTES, kept), FRAME_BYTES);
 	for (size_t len = 0; len < FRAME_BYTES; len++) {
 		uint8_t *exact = malloc(len + 1);
-		const enum stat want = len < 72 ? STAT_drop_open_short : STAT_drop_open_failed;
+		const enum stat_id want = len < 72 ? STAT_drop_open_short : STAT_drop_open_failed;
 
 		memcpy(exact + 1, kept, len);
 		assert_int_equal(encap_open(n.aead, n.b, exact + 1, len, &o), want);
@@ -175,7 +175,7 @@ static void what_does_not_open(void **state)
 }
 
 /* User data of any version and type, made with the AEAD alone. */
-static enum stat open_user(uint8_t version, uint8_t type)
+static enum stat_id open_user(uint8_t version, uint8_t type)
 {
 	uint8_t frame[WIRE_DATA_HEADER_BYTES + WIRE_SEALED_MIN_BYTES] = {0}, *user = frame + WIRE_DATA_HEADER_BYTES;
 	const struct aead_job job = {.out = user, .in = user, .len = 4, .tag = user + 4, .nonce = user + 20};
@@ -216,7 +216,7 @@ static void opened_init(struct opened *t)
 	t->hop_limit = 63;
 }
 
-static enum stat check(struct opened *t)
+static enum stat_id check(struct opened *t)
 {
 	return encap_check_l3(t->frame, n.b, t->own_net64, t->hop_limit, &t->o);
 }

@@ -197,6 +197,27 @@ static void test_caps(void **state)
 	node_world_free(w);
 }
 
+/* However many strangers connect, what is configured can be dialled. */
+static void test_strangers_leave_places(void **state)
+{
+	struct node_world *w = node_world_started();
+	char remote[ENDPOINT_TEXT_BYTES];
+	struct endpoint stranger;
+	const char *why = NULL;
+
+	(void)state;
+	assert_int_equal(endpoint_parse("[2001:db8::7]:5", &stranger), 0);
+	for (int i = 0; i < LIMIT_LINKS_INBOUND; i++) {
+		snprintf(remote, sizeof(remote), "[2001:db8::1:%x]:5", i);
+		assert_true(node_may_accept(w->n, &stranger, &why));
+		node_on_rtt(w->n, node_world_link(w, "[2001:db8::1]:9651", remote, CTL_LINK_INBOUND, 0), 100, w->now);
+	}
+	assert_false(node_may_accept(w->n, &stranger, &why));
+	assert_non_null(strstr(why, "all places"));
+	assert_true(node_has_room(w->n));
+	node_world_free(w);
+}
+
 static void test_garbage_does_not_prove(void **state)
 {
 	struct node_world *w = node_world_started();
@@ -416,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_link_down_redials_and_retracts),
 		cmocka_unit_test(test_address_lost),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_strangers_leave_places),
 		cmocka_unit_test(test_garbage_does_not_prove),
 		cmocka_unit_test(test_adoption),
 		cmocka_unit_test(test_foreign_self_is_not_adopted),

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* After the four above, as it wants. */
+#include "controld/kernel/monitor.h"
 #include "controld/kernel/rtnl.h"
 #include "shared/base/log.h"
 #include "tests/support/netns.h"
@@ -121,6 +122,28 @@ static void test_start(void **state)
 	assert_int_equal(w->a.ifindex, if_nametoindex("a0"));
 	assert_int_equal(w->a.times, 1);
 	assert_true(w->present);
+}
+
+static void test_usable(void **state)
+{
+	enum { LOWER_UP = 1 << 16 };
+	static const struct {
+		uint32_t flags;
+		uint8_t operstate;
+		bool usable;
+	} table[] = {
+		{IFF_UP | IFF_RUNNING | LOWER_UP, 6, true},
+		{IFF_UP | IFF_RUNNING | LOWER_UP, 0, true}, /* a driver that does not tell */
+		{IFF_UP | LOWER_UP, 2, true}, /* has just come up, or up and down within a second */
+		{IFF_UP | IFF_RUNNING, 6, false}, /* has just lost its carrier */
+		{IFF_UP, 2, false},
+		{IFF_UP | LOWER_UP, 5, false}, /* waits for 802.1X */
+		{LOWER_UP | IFF_RUNNING, 6, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		assert_int_equal(monitor_is_usable(table[i].flags, table[i].operstate), table[i].usable);
 }
 
 static void test_carrier(void **state)
@@ -270,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
+		cmocka_unit_test(test_usable),
 		cmocka_unit_test_setup_teardown(test_carrier, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_down_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address, setup, teardown),

@@ -105,7 +105,7 @@ static void test_out_of_band(void **state)
 	static const struct {
 		uint8_t hop_limit, type;
 		bool route;
-		enum stat drop;
+		enum stat_id drop;
 	} cases[] = {{1, 3, true, STAT_drop_hop_limit},
 		     {0, 3, true, STAT_drop_hop_limit},
 		     {64, 1, false, STAT_drop_no_route}};

@@ -131,7 +131,7 @@ static void test_local_errors(void **state)
 		const char *from, *to;
 		size_t payload;
 		uint8_t hop_limit, type, code;
-		enum stat drop;
+		enum stat_id drop;
 	} cases[] = {
 		{"B", "C", 100, 64, 1, 0, STAT_drop_no_route},	 {"B", "B", 100, 64, 1, 3, STAT_drop_tun_own},
 		{"A", "A", 100, 64, 1, 5, STAT_drop_tun_source}, {"B", "A", 100, 0, 3, 0, STAT_drop_hop_limit},

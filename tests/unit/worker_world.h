@@ -130,7 +130,7 @@ static inline void world_stop(struct world *w)
 	close(w->tun);
 }
 
-static inline uint64_t world_stat(const struct world *w, enum stat stat)
+static inline uint64_t world_stat(const struct world *w, enum stat_id stat)
 {
 	uint64_t sum = 0;
 
