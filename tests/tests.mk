@@ -6,7 +6,7 @@ LIB_CONTROLD  := $(filter-out controld/main.c,$(CONTROLD_SRC))
 UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
-BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c,$(wildcard tests/bench/*.c))
+BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c,$(wildcard tests/bench/*.c))
 THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
 TEST_LIB      := -lcmocka -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.

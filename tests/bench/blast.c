@@ -4,7 +4,10 @@
  *
  *   blast HOST PORT SIZE SECONDS      SIZE: bytes of the L3 packet that a frame would hold
  *
- * Prints one JSON line: {"frames": received, "seconds": s}. */
+ *   blast relay PORT                  in the node's place: passes the bytes of two connections on to each other,
+ * unread. The least that TCP in and TCP out costs on this machine
+ *
+ * Prints one JSON line: {"frames": received, "seconds": s}; the relay {"bytes": passed on, "cpu_ns": n}. */
 #include "shared/wire.h"
 
 #include <arpa/inet.h>
@@ -143,6 +146,44 @@ static size_t make_frames(uint8_t *out, size_t l3)
 	return len;
 }
 
+static int relay(const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	const int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1, lowat = 128 * 1024;
+	static uint8_t buffer[BUFFER_BYTES];
+	unsigned long long bytes = 0;
+	struct timespec t;
+	int fd[2];
+
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 2) < 0) {
+		perror("relay");
+		return 1;
+	}
+	for (int i = 0; i < 2; i++) {
+		fd[i] = accept(listener, NULL, NULL);
+		setsockopt(fd[i], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+	}
+	for (ssize_t n = 1; n > 0;) {
+		struct pollfd p[2] = {{.fd = fd[0], .events = POLLIN}, {.fd = fd[1], .events = POLLIN}};
+
+		poll(p, 2, -1);
+		for (int i = 0; i < 2 && n > 0; i++) {
+			if (!p[i].revents)
+				continue;
+			n = recv(fd[i], buffer, sizeof(buffer), 0);
+			/* A blocking socket takes all. */
+			if (n > 0 && send(fd[!i], buffer, (size_t)n, MSG_NOSIGNAL) != n)
+				n = 0;
+			bytes += n > 0 ? (unsigned long long)n : 0;
+		}
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	printf("{\"bytes\": %llu, \"cpu_ns\": %llu}\n", bytes,
+	       t.tv_sec * 1000000000ULL + (unsigned long long)t.tv_nsec);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct side from, to;
@@ -150,6 +191,8 @@ int main(int argc, char **argv)
 	double end, first = 0, last = 0;
 	size_t len, at = 0;
 
+	if (argc == 3 && strcmp(argv[1], "relay") == 0)
+		return relay(argv[2]);
 	if (argc != 5 || sodium_init() < 0) {
 		fprintf(stderr, "usage: blast HOST PORT SIZE SECONDS\n");
 		return 2;
