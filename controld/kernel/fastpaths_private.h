@@ -53,6 +53,7 @@ struct fastpath_slot {
 	struct mono timer_at;
 	uint64_t ping, pong; /* last sent, last answered */
 	struct mono silent_since;
+	struct mono heard; /* last record of any type: it lives */
 
 	struct mono deaths[FASTPATHS_DEATHS]; /* ring */
 	unsigned death_count;

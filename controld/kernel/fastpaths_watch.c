@@ -103,6 +103,7 @@ static void on_socket(void *ctx, unsigned events)
 
 	(void)events;
 	if (ctlsock_read(s->sock) == 0) {
+		s->heard = mono_now();
 		s->f->ops->settled(s->f->ctx);
 		fastpaths_slot_flush(s);
 		return;
@@ -198,10 +199,18 @@ static void on_silent(struct fastpath_slot *s)
 	s->state = SLOT_ENDING;
 }
 
+/* Asks only where nothing was heard for a second. */
 static void ping(struct fastpath_slot *s, struct mono now)
 {
 	const struct ctl_ping body = {.number = s->ping + 1};
+	const int64_t quiet_ms = mono_since_ms(now, s->heard);
 
+	if (s->state == SLOT_READY && quiet_ms >= 0 && quiet_ms < LIMIT_CTL_PING_MS) {
+		s->silent_since = s->heard;
+		s->pong = s->ping;
+		arm(s, now, LIMIT_CTL_PING_MS - quiet_ms);
+		return;
+	}
 	/* We were the ones that slept. */
 	if (mono_since_us(now, s->timer_at) > FAR_TOO_LATE_US)
 		s->silent_since = now;
