@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/siphash.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 static int run(const struct options *o)
@@ -17,17 +18,24 @@ static int run(const struct options *o)
 
 int main(int argc, char **argv)
 {
+	enum options_verdict verdict;
 	struct options o;
 	int exit_code = 0;
 
 	log_init("controld");
+	/* Queues of datagrams and hash tables come and go in a burst of routes: pages of their own go back to the
+	   kernel, where in the heap they would leave holes for ever. */
+	mallopt(M_MMAP_THRESHOLD, 32 * 1024);
 	umask(077);
 	if (sodium_init() < 0) {
 		fputs("Error: the cryptographic library cannot start\n", stderr);
 		return 1;
 	}
 	siphash_init();
-	switch (options_parse(&o, argc, argv, stdout, stderr)) {
+	verdict = options_parse(&o, argc, argv, stdout, stderr);
+	if ((verdict == OPTIONS_RUN || (verdict == OPTIONS_EXIT_OK && o.check)) && !daemon_check(&o, &network200, stderr))
+		verdict = OPTIONS_EXIT_USAGE;
+	switch (verdict) {
 	case OPTIONS_RUN:
 		exit_code = run(&o);
 		break;
