@@ -38,6 +38,7 @@ void daemon_stop(struct daemon *d, int exit_code)
 		return;
 	d->stopping = true;
 	d->exit_code = exit_code;
+	node_end(d->node);
 	fastpaths_stop(d->fastpaths, on_stopped, d);
 }
 
@@ -128,11 +129,16 @@ static struct ctl_config fastpath_config(const struct daemon *d)
 
 static void make_signals(struct daemon *d)
 {
-	static const int signals[DAEMON_SIGNALS] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+	static const int signals[DAEMON_SIGNALS] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
+	struct sigaction hangup;
 
 	signal(SIGPIPE, SIG_IGN);
-	for (int i = 0; i < DAEMON_SIGNALS; i++)
+	for (int i = 0; i < DAEMON_SIGNALS; i++) {
+		/* Who was started by nohup outlives its terminal. */
+		if (signals[i] == SIGHUP && sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN)
+			continue;
 		d->signals[i] = loop_signal_new(d->loop, signals[i], on_signal, d);
+	}
 }
 
 static bool make_adapters(struct daemon *d)

@@ -6,6 +6,8 @@
 #include "controld/options.h"
 #include "shared/base/network.h"
 
+/* What the options alone do not show: false, with one line on err, where one does not fit the network. */
+bool daemon_check(const struct options *o, const struct network *n, FILE *err);
 /* Runs until a signal or a failure, which it says on standard error. The exit code. */
 int daemon_run(const struct options *o, const struct network *n);
 

@@ -113,11 +113,11 @@ static void on_connection(void *ctx, const struct links_socket *s)
 	daemon_settle(d);
 }
 
-static bool has_room(void *ctx)
+static bool has_room(void *ctx, const char **why)
 {
 	const struct daemon *d = ctx;
 
-	return !d->stopping && node_has_room(d->node);
+	return node_has_room(d->node, why);
 }
 
 static uint32_t random_number(void *ctx)
@@ -132,20 +132,19 @@ static bool may_accept(void *ctx, const struct endpoint *remote, const char **wh
 {
 	const struct daemon *d = ctx;
 
-	if (!d->stopping)
-		return node_may_accept(d->node, remote, why);
-	*why = "this node is ending";
-	return false;
+	return node_may_accept(d->node, remote, why);
 }
 
 const struct acceptor_ops daemon_acceptor_ops = {.may = may_accept, .accepted = on_connection};
 
-static void on_found(void *ctx, const struct endpoint *e)
+static void on_found(void *ctx, const struct endpoint *e, const struct pubkey *pk)
 {
 	const struct daemon *d = ctx;
 	char text[ENDPOINT_TEXT_BYTES];
 	const char *why = "";
 
+	if (!node_may_dial(d->node, pk, e, mono_now()))
+		return;
 	if (!peers_add(d->peers, endpoint_print(e, text), CTL_LINK_DISCOVERED, &why))
 		log_debug("a node that announced itself is not dialled: %s endpoint=%s", why, text);
 }

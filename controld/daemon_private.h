@@ -14,7 +14,7 @@
 #include "controld/node.h"
 #include "controld/rundir.h"
 
-enum { DAEMON_SIGNALS = 4, DAEMON_ERROR_BYTES = 512 };
+enum { DAEMON_SIGNALS = 5, DAEMON_ERROR_BYTES = 512 };
 
 struct daemon {
 	const struct options *options;

@@ -80,6 +80,12 @@ static void on_seqno(void *ctx, uint16_t seqno)
 		tell_self(n);
 }
 
+static void on_swept(void *ctx, uint32_t count)
+{
+	(void)ctx;
+	log_info("held routes swept count=%u", count);
+}
+
 static void random_bytes(void *ctx, void *out, size_t len)
 {
 	const struct node *n = ctx;
@@ -93,6 +99,7 @@ static const struct babel_ops babel_ops = {
 	.key = on_key,
 	.key_elsewhere = on_key_elsewhere,
 	.seqno = on_seqno,
+	.swept = on_swept,
 	.random = random_bytes,
 };
 
@@ -225,8 +232,14 @@ void node_fastpath_lost(struct node *n, struct mono now)
 		struct node_entry *e = n->slots[i];
 
 		if (e && e->alive)
-			node_entry_down(n, e, mono_since_us(now, e->info.up_since), "the forwarder ended", now);
+			node_entry_down(n, e, mono_since_us(now, e->info.up_since),
+					n->ending ? node_why_ending : "the forwarder ended", now);
 	}
+}
+
+void node_end(struct node *n)
+{
+	n->ending = true;
 }
 
 void node_restart(struct node *n, struct mono now)
@@ -287,10 +300,11 @@ void node_on_socket(struct node *n, const struct ctl_adopt *a, int fd, struct mo
 {
 	struct ctl_adopt adopt = *a;
 	struct node_entry *e;
+	const char *why;
 
-	if (!node_has_room(n)) {
+	if (!node_has_room(n, &why)) {
 		close(fd);
-		n->ops->link_gone(n->ctx, a->peer, 0, "no room for another link");
+		n->ops->link_gone(n->ctx, a->peer, 0, why);
 		return;
 	}
 	adopt.link = link_id(n);

@@ -59,6 +59,8 @@ void node_start(struct node *n, struct mono now);
 /* The fastpath died: all links with it. The router id stays; after the new one is ready: node_restart(). */
 void node_fastpath_lost(struct node *n, struct mono now);
 void node_restart(struct node *n, struct mono now);
+/* This node is about to end: no link is made any more, and those that end do so for that reason. */
+void node_end(struct node *n);
 
 /* Events from the fastpath. */
 void node_on_tlvs(struct node *n, uint32_t link, const uint8_t *bytes, size_t len, struct mono now);
@@ -68,7 +70,11 @@ void node_on_want_key(struct node *n, uint64_t net64, bool own, struct mono now)
 
 /* Events from the links and the kernel. */
 bool node_may_accept(const struct node *n, const struct endpoint *remote, const char **why);
-bool node_has_room(const struct node *n);
+/* May another peer be dialled? False with a sentence in *why. */
+bool node_has_room(const struct node *n, const char **why);
+/* May a node be dialled that was heard on the LAN? Not one that is a neighbour already, by whichever link; and where
+ * two nodes hear each other, one of them dials at once and the other only if that did not come about. */
+bool node_may_dial(struct node *n, const struct pubkey *pk, const struct endpoint *remote, struct mono now);
 /* A new socket; fd becomes the node's. Logs the link. */
 void node_on_socket(struct node *n, const struct ctl_adopt *a, int fd, struct mono now);
 /* A local address is gone: ends the links on it at once. */

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+const char node_why_ending[] = "this node ends";
+
 struct node_entry *node_entry_find(const struct node *n, uint32_t link)
 {
 	struct node_entry *e = n->slots[link % LIMIT_LINK_SLOTS];
@@ -136,12 +138,23 @@ void node_on_link_down(struct node *n, const struct ctl_link_down *d, struct mon
 	down_reason(d, reason, sizeof(reason));
 	e->info.rx_bytes = d->rx_bytes;
 	e->info.tx_bytes = d->tx_bytes;
-	node_entry_down(n, e, (int64_t)d->lived_us, reason, now);
+	node_entry_down(n, e, (int64_t)d->lived_us, n->ending ? node_why_ending : reason, now);
 }
 
-bool node_has_room(const struct node *n)
+/* The same for all links; NULL: there may be more. */
+static const char *why_no_link(const struct node *n)
 {
-	return n->running && n->link_count < LIMIT_LINKS;
+	if (n->ending)
+		return node_why_ending;
+	if (!n->running)
+		return "the forwarder is not ready";
+	return n->link_count < LIMIT_LINKS ? NULL : "all places for links are taken";
+}
+
+bool node_has_room(const struct node *n, const char **why)
+{
+	*why = why_no_link(n);
+	return !*why;
 }
 
 bool node_may_accept(const struct node *n, const struct endpoint *remote, const char **why)
@@ -149,10 +162,8 @@ bool node_may_accept(const struct node *n, const struct endpoint *remote, const 
 	const struct ip6 from = endpoint_ip6(remote);
 	unsigned inbound = 0, unproven = 0;
 
-	if (!n->running) {
-		*why = "the forwarder is not ready";
+	if (!node_has_room(n, why))
 		return false;
-	}
 	for (int i = 0; i < LIMIT_LINK_SLOTS; i++) {
 		const struct node_entry *e = n->slots[i];
 		struct ip6 ip;
@@ -165,7 +176,7 @@ bool node_may_accept(const struct node *n, const struct endpoint *remote, const 
 		ip = endpoint_ip6(&e->info.remote);
 		unproven += ip6_eq(&ip, &from);
 	}
-	if (n->link_count >= LIMIT_LINKS || inbound >= LIMIT_LINKS_INBOUND) {
+	if (inbound >= LIMIT_LINKS_INBOUND) {
 		*why = "all places for links are taken";
 		return false;
 	}

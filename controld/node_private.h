@@ -42,6 +42,14 @@ struct node_entry {
 	bool alive;
 };
 
+/* A node on the LAN that we do not dial yet. */
+struct node_heard {
+	struct pubkey pk;
+	struct endpoint remote;
+	struct mono first;
+	bool used;
+};
+
 struct node {
 	const struct network *network;
 	const struct identity *identity; /* borrowed */
@@ -52,14 +60,18 @@ struct node {
 	uint16_t seqno;
 	bool found_self;
 	bool running; /* the fastpath takes records */
+	bool ending; /* this node is */
 	uint32_t next_link;
 	unsigned link_count;
 	struct node_entry *slots[LIMIT_LINK_SLOTS]; /* owned */
 	struct prefix *doomed; /* owned: found routes whose link is not there */
 	size_t doomed_count;
 	struct node_keys keys;
+	struct node_heard heard[LIMIT_DISCOVERED_PEERS];
 	struct log_limit link_log, elsewhere_log;
 };
+
+extern const char node_why_ending[];
 
 /* The entry with that id, alive or not; or NULL. */
 struct node_entry *node_entry_find(const struct node *n, uint32_t link);

@@ -4,6 +4,7 @@
 #include "fastpath/stats.h"
 #include "shared/wire.h"
 #include <stdalign.h>
+#include <assert.h>
 #include <string.h>
 
 static size_t record_bytes(size_t len)
@@ -99,6 +100,8 @@ static void drop_first(struct wait *w, struct wait_room *room, enum stat_id why)
 
 static int64_t room_since_us(const struct wait_room *room)
 {
+	/* A room in use is never empty. */
+	assert(room->list.head);
 	return record_at(room->list.head)->since_us;
 }
 

@@ -13,8 +13,8 @@ enum {
 	LIMIT_DISCOVERED_PEERS = 256, /* of these, found by discovery. Full: the oldest that is not connected goes */
 
 	/* Routing. */
-	LIMIT_ROUTES_PER_LINK = 131072, /* full: the Update is ignored, counted */
-	LIMIT_PREFIXES = 131072, /* in the route table. Full: those without a route go; of none, ignored, counted */
+	LIMIT_ROUTES_PER_LINK = 131072, /* half the table: one neighbour cannot fill it. Full: ignored, counted */
+	LIMIT_PREFIXES = 262144, /* in the route table. Full: those without a route go; of none, ignored, counted */
 	LIMIT_SOURCES = 262144, /* feasibility distances. Full: the oldest without a route goes */
 	LIMIT_SEQNO_REQUESTS = 4096, /* remembered requests. Full: the oldest goes */
 	LIMIT_PREFIXES_PER_NET64 = 16, /* longer prefixes below one /64. Full: ignored, counted */
@@ -70,6 +70,31 @@ enum {
 	LIMIT_DIAL_MAX_MS = 60000,
 	LIMIT_DIAL_TIMEOUT_MS = 10000,
 	LIMIT_BEACON_MS = 60000,
+
+	/* Messages that arrive. A sender is a /64. Full: the INIT is not acknowledged, counted; its sender tries again.
+	 */
+	LIMIT_MESSAGE_OPEN_PER_SENDER = 128, /* announced and not yet stored */
+	LIMIT_MESSAGE_OPEN = 4096,
+	LIMIT_MESSAGE_BYTES_PER_SENDER = 40 * 1024 * 1024, /* reserved by what is open; at least one longest message */
+	LIMIT_MESSAGE_BYTES = 320 * 1024 * 1024, /* at least four longest messages */
+	LIMIT_MESSAGE_LENGTH_DEFAULT = 16 * 1024 * 1024, /* announced length */
+	LIMIT_MESSAGE_IDLE_MS = 600 * 1000, /* an open message without a packet so long goes */
+	LIMIT_MESSAGE_DONE_MS = 600 * 1000, /* completed ones are remembered so long, to tell a repetition */
+	LIMIT_MESSAGE_DONE_PER_SENDER = 16384, /* full: the sender's oldest goes */
+	LIMIT_MESSAGE_DONE = 131072, /* full: the oldest goes */
+	LIMIT_MESSAGE_DONE_PER_ID = 8, /* full: the oldest of that sender and id goes */
+
+	/* Messages that leave. A destination is a /64. Full: refused, except for statuses. */
+	LIMIT_MESSAGE_OUT_PER_NET64 = 4096, /* unfinished */
+	LIMIT_MESSAGE_OUT = 16384,
+	LIMIT_MESSAGE_OUT_BYTES_PER_NET64 = 256 * 1024 * 1024,
+	LIMIT_MESSAGE_OUT_BYTES = 512 * 1024 * 1024,
+	LIMIT_MESSAGE_STATUSES = 65536, /* finished ones that are still told. Full: the oldest goes */
+	LIMIT_MESSAGE_STATUS_S = 300, /* told so long after the deadline */
+	LIMIT_MESSAGE_DEADLINE_S = 86400,
+	LIMIT_MESSAGE_DEADLINE_DEFAULT_S = 300,
+	LIMIT_MESSAGE_OPENING = 64, /* INITs to one destination that wait for an answer; the others wait their turn */
+	LIMIT_MESSAGE_WINDOW = 2048, /* chunks in flight to one destination */
 
 	LIMIT_TUN_MTU_MIN = 1280,
 	LIMIT_TUN_MTU_MAX = 65535 - 72,

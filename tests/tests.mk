@@ -10,7 +10,7 @@ BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/b
 THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
 TEST_LIB      := -lcmocka -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
-WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_nlparse test_peers_log fuzz_discover fuzz_rtnl
+WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl
 
 $(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@

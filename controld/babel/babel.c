@@ -147,6 +147,7 @@ struct mono babel_tick(struct babel *b, struct mono now)
 {
 	struct mono next = route_tick(b, now);
 
+	next = mono_min(next, receive_tick(b, now));
 	next = mono_min(next, source_tick(b, now));
 	next = mono_min(next, request_tick(b, now));
 	next = mono_min(next, announce_tick(b, now));
@@ -198,6 +199,16 @@ void babel_hold(struct babel *b, const struct babel_route *route, struct mono no
 		hold_route(b, n, s, route, now);
 	if (net)
 		net_release(b, net);
+}
+
+bool babel_is_neighbour(const struct babel *b, const struct prefix *own)
+{
+	const struct net *net = net_find(b, own);
+
+	for (const struct route *r = net ? net->routes : NULL; r; r = r->next)
+		if (r->metric == 0)
+			return true;
+	return false;
 }
 
 bool babel_find(const struct babel *b, const struct ip6 *ip, struct babel_route *out)

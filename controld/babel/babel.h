@@ -35,6 +35,8 @@
  *   - Requests of our own: 1, 2, 4, .. 32 s apart, to every advertiser; when the selected route is lost, when its
  * Update is unfeasible, and when an unfeasible one would be chosen. Lost without any advertiser left, nobody is asked:
  * neighbours announce what they have within a table period.
+ *   - A request for a newer seqno of ours that comes too soon after the last bump is remembered, and the seqno bumped
+ * when the limit is over. (Forgetting it leaves who asked without a route until it asks again, up to 32 s later.)
  *   - The own prefix has no source entry: its Updates never make routes. */
 #ifndef CONTROLD_BABEL_BABEL_H
 #define CONTROLD_BABEL_BABEL_H
@@ -107,6 +109,8 @@ struct babel_ops {
 	void (*key_elsewhere)(void *ctx, uint32_t link, const struct router_id *other);
 	/* Our own seqno rose. */
 	void (*seqno)(void *ctx, uint16_t seqno);
+	/* No held route is left, and so many of them went because nothing confirmed them. */
+	void (*swept)(void *ctx, uint32_t count);
 	void (*random)(void *ctx, void *out, size_t len);
 };
 
@@ -133,6 +137,9 @@ struct mono babel_tick(struct babel *b, struct mono now);
 /* A route found in a running fastpath: announced unchanged until an Update confirms it or held_ms pass (LIMIT_HELD_MS),
  * then swept. Its link must be up already. One that is not selected waits for the next Update of its prefix. */
 void babel_hold(struct babel *b, const struct babel_route *route, struct mono now);
+
+/* The owner of this prefix is at the other end of a link that is up: it announces it as its own. */
+bool babel_is_neighbour(const struct babel *b, const struct prefix *own);
 
 /* A usable route to ip by longest match into out; false if there is none. */
 bool babel_find(const struct babel *b, const struct ip6 *ip, struct babel_route *out);

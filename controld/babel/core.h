@@ -143,7 +143,9 @@ struct babel {
 	struct prefix own;
 	uint16_t seqno;
 	bool own_key_told;
-	struct mono started, bump_next;
+	struct mono started;
+	struct mono bump_next; /* not before */
+	bool bump_wanted; /* then */
 
 	struct neigh *slots[LIMIT_LINK_SLOTS];
 	struct neigh *heap[LIMIT_LINKS]; /* by due; also the list of all */
@@ -153,6 +155,7 @@ struct babel {
 	struct request *requests;
 	struct request *retries; /* queue */
 	struct route *live, *held, *retracted; /* queues */
+	uint32_t swept; /* held ones that expired, not told yet */
 	struct trigger *urgent, *repeats; /* queues */
 	struct mono urgent_due;
 
@@ -253,6 +256,8 @@ void announce_fini(struct babel *b);
 /* receive.c */
 void receive_update(struct babel *b, struct neigh *n, const struct tlv_update *u, struct mono now);
 void receive_seqno_request(struct babel *b, struct neigh *n, const struct tlv_seqno_request *q, struct mono now);
+/* Bumps our seqno if that was asked for too soon and is due now. */
+struct mono receive_tick(struct babel *b, struct mono now);
 /* Another key's live route keeps the /64 around p. */
 bool receive_is_second_key(const struct babel *b, const struct prefix *p, const uint8_t public_key[32]);
 /* The key's address lies inside p. */

@@ -101,10 +101,6 @@ static void receive_route(struct babel *b, struct neigh *n, struct source *s, co
 		request_want(b, s, now);
 		return;
 	}
-	if (!r && n->route_count >= LIMIT_ROUTES_PER_LINK) {
-		b->counts[BABEL_UPDATE_FULL]++;
-		return;
-	}
 	if (!r)
 		r = route_add(s, n);
 	route_apply(b, r, s, u, now);
@@ -115,6 +111,14 @@ static void receive_route(struct babel *b, struct neigh *n, struct source *s, co
 	route_select(b, net, &was, now);
 	if (!feasible)
 		want_newer(b, r, now);
+}
+
+/* The neighbour has its share of the table: it may speak of what it has, and nothing more is made for it. */
+static bool is_over_share(const struct babel *b, const struct neigh *n, const struct prefix *p)
+{
+	const struct net *net = net_find(b, p);
+
+	return n->route_count >= LIMIT_ROUTES_PER_LINK && !(net && route_find(net, n));
 }
 
 void receive_update(struct babel *b, struct neigh *n, const struct tlv_update *u, struct mono now)
@@ -145,7 +149,7 @@ void receive_update(struct babel *b, struct neigh *n, const struct tlv_update *u
 		receive_retraction(b, n, &p, u, is_owner && !is_second, now);
 	if (!finite || is_second)
 		return;
-	net = net_get(b, &p, now);
+	net = is_over_share(b, n, &p) ? NULL : net_get(b, &p, now);
 	if (net)
 		s = source_get(b, net, &u->router_id, now);
 	if (s) {
@@ -158,6 +162,20 @@ void receive_update(struct babel *b, struct neigh *n, const struct tlv_update *u
 		net_release(b, net);
 }
 
+struct mono receive_tick(struct babel *b, struct mono now)
+{
+	if (!b->bump_wanted)
+		return MONO_NEVER;
+	if (!mono_is_due(b->bump_next, now))
+		return b->bump_next;
+	b->bump_wanted = false;
+	b->bump_next = mono_add_ms(now, b->network->seqno_bump_ms);
+	b->seqno++;
+	b->ops->seqno(b->ctx, b->seqno);
+	announce_own_to_all(b);
+	return MONO_NEVER;
+}
+
 static void receive_request_for_own(struct babel *b, struct neigh *n, const struct tlv_seqno_request *q,
 				    struct mono now)
 {
@@ -165,14 +183,8 @@ static void receive_request_for_own(struct babel *b, struct neigh *n, const stru
 		announce_own(b, n);
 		return;
 	}
-	if (!mono_is_due(b->bump_next, now)) {
-		b->counts[BABEL_REQUEST_IGNORED]++;
-		return;
-	}
-	b->bump_next = mono_add_ms(now, b->network->seqno_bump_ms);
-	b->seqno++;
-	b->ops->seqno(b->ctx, b->seqno);
-	announce_own_to_all(b);
+	b->bump_wanted = true;
+	(void)receive_tick(b, now);
 }
 
 /* The route satisfies the request, and may be told to that neighbour. */

@@ -230,8 +230,8 @@ void route_tell(const struct babel *b, const struct route *r)
 	b->ops->selected(b->ctx, &view.prefix, &view);
 }
 
-/* Retracts what was not confirmed in time. */
-static struct mono route_expire(struct babel *b, struct route **queue, struct mono now)
+/* Retracts what was not confirmed in time; adds to count. */
+static struct mono route_expire(struct babel *b, struct route **queue, uint32_t *count, struct mono now)
 {
 	while (*queue && mono_is_due((*queue)->due, now)) {
 		struct route *r = *queue;
@@ -240,15 +240,21 @@ static struct mono route_expire(struct babel *b, struct route **queue, struct mo
 
 		route_retract(b, r, now);
 		route_select(b, net, &was, now);
+		(*count)++;
 	}
 	return due_of(*queue, *queue ? (*queue)->due : now);
 }
 
 struct mono route_tick(struct babel *b, struct mono now)
 {
-	const struct mono live = route_expire(b, &b->live, now);
-	const struct mono held = route_expire(b, &b->held, now);
+	uint32_t expired = 0;
+	const struct mono live = route_expire(b, &b->live, &expired, now);
+	const struct mono held = route_expire(b, &b->held, &b->swept, now);
 
+	if (b->swept && !b->held) {
+		b->ops->swept(b->ctx, b->swept);
+		b->swept = 0;
+	}
 	while (b->retracted && mono_is_due(b->retracted->due, now)) {
 		struct net *net = b->retracted->source->key.net;
 

@@ -18,7 +18,7 @@ void beacon_write(const struct router_id *self, uint16_t tcp_port, struct wire_b
 
 /* A longer datagram counts as well: other nodes cut it to 50 bytes and take it. */
 bool discover_read(const struct router_id *self, const struct sockaddr_in6 *from, const uint8_t *bytes, size_t len,
-		   struct endpoint *out)
+		   struct endpoint *out, struct pubkey *pk)
 {
 	static const uint8_t link_local[8] = {0xfe, 0x80};
 	struct rd r = rd_init(bytes, len);
@@ -39,5 +39,6 @@ bool discover_read(const struct router_id *self, const struct sockaddr_in6 *from
 	*out = (struct endpoint){
 		.v6 = {.sin6_family = AF_INET6, .sin6_addr = from->sin6_addr, .sin6_scope_id = from->sin6_scope_id}};
 	endpoint_set_port(out, port);
+	memcpy(pk->b, sender.public_key, sizeof(pk->b));
 	return true;
 }

@@ -24,9 +24,10 @@ enum {
 	BURST = 64,
 	HEARD_PER_SECOND = 100,
 	RETRY_FIRST_MS = 200,
-	/* What is lost while a switch or a neighbour wakes up is made good soon. */
+	/* What is lost while a switch or a neighbour wakes up is made good soon. Who waits whether we dial (5 s from
+	 * the first on) hears the third. */
 	BEACON_SECOND_MS = 1000,
-	BEACON_THIRD_MS = 4000,
+	BEACON_THIRD_MS = 5000,
 };
 
 struct socket {
@@ -85,12 +86,13 @@ static void on_readable(void *ctx, unsigned events)
 		socklen_t from_len = sizeof(from);
 		uint8_t bytes[WIRE_BEACON_BYTES];
 		struct endpoint e;
+		struct pubkey pk;
 		const ssize_t len = recvfrom(s->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &from_len);
 
 		if (len < 0)
 			return;
-		if (discover_read(&d->config.self, &from, bytes, (size_t)len, &e) && may_hear(s))
-			d->ops.found(d->ctx, &e);
+		if (discover_read(&d->config.self, &from, bytes, (size_t)len, &e, &pk) && may_hear(s))
+			d->ops.found(d->ctx, &e, &pk);
 	}
 }
 

@@ -6,6 +6,7 @@
 
 #include "controld/loop.h"
 #include "shared/base/ip.h"
+#include "shared/base/secret.h"
 #include "shared/wire.h"
 
 struct discover;
@@ -17,8 +18,8 @@ struct discover_config {
 };
 
 struct discover_ops {
-	/* A node announced itself: its link-local address with scope and its TCP port. */
-	void (*found)(void *ctx, const struct endpoint *e);
+	/* A node announced itself: its link-local address with scope, its TCP port and its key. */
+	void (*found)(void *ctx, const struct endpoint *e, const struct pubkey *pk);
 };
 
 struct discover *discover_new(struct loop *l, const struct discover_config *c, const struct discover_ops *ops,
@@ -28,8 +29,8 @@ void discover_free(struct discover *d);
 void discover_add(struct discover *d, unsigned ifindex, const char *name);
 void discover_del(struct discover *d, unsigned ifindex);
 
-/* Pure: judges a datagram: true and the endpoint where it is an acceptable beacon of another node. */
+/* Pure: judges a datagram: true, endpoint and key where it is an acceptable beacon of another node. */
 bool discover_read(const struct router_id *self, const struct sockaddr_in6 *from, const uint8_t *bytes, size_t len,
-		   struct endpoint *out);
+		   struct endpoint *out, struct pubkey *pk);
 
 #endif

@@ -155,6 +155,7 @@ static void on_dialled(void *ctx, const struct dial_result *r)
 {
 	struct peer *i = ctx;
 	struct peers *p = i->owner;
+	const char *why;
 	const struct links_socket s = {
 		.fd = r->fd, .local = r->local, .remote = r->remote, .flags = i->flags, .peer = i->handle};
 
@@ -162,9 +163,9 @@ static void on_dialled(void *ctx, const struct dial_result *r)
 		i->remote = r->remote;
 	if (r->fd < 0) {
 		failed(i, r->error, mono_now());
-	} else if (!p->ops.has_room(p->ctx)) {
+	} else if (!p->ops.has_room(p->ctx, &why)) {
 		close(r->fd);
-		failed(i, "there is no room for another link", mono_now());
+		failed(i, why, mono_now());
 	} else {
 		i->state = PEER_UP;
 	}
@@ -178,9 +179,10 @@ static void on_dialled(void *ctx, const struct dial_result *r)
 static void try_now(struct peer *i, struct mono now)
 {
 	struct peers *p = i->owner;
+	const char *why;
 
-	if (!p->ops.has_room(p->ctx)) {
-		failed(i, "there is no room for another link", now);
+	if (!p->ops.has_room(p->ctx, &why)) {
+		failed(i, why, now);
 		return;
 	}
 	i->state = PEER_DIALLING;

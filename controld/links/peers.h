@@ -19,8 +19,8 @@ struct links_socket {
 
 struct peers_ops {
 	void (*connected)(void *ctx, const struct links_socket *s);
-	/* false: no room for another link now, try later */
-	bool (*has_room)(void *ctx);
+	/* false: no other link now, try later; a sentence in *why */
+	bool (*has_room)(void *ctx, const char **why);
 	uint32_t (*random)(void *ctx);
 };
 

@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,15 +146,23 @@ static int directory_sync(const char *path)
 	return r;
 }
 
-static int key_fill(int fd, const char *path, struct privkey *sk)
+static int key_fill(int fd, struct privkey *sk)
 {
 	int r;
 
 	randombytes_buf(sk->b, sizeof(sk->b));
 	r = write_whole(fd, sk->b, sizeof(sk->b));
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	return r == 0 ? directory_sync(path) : r;
+	return r == 0 && fsync(fd) < 0 ? -errno : r;
+}
+
+/* The written file gets its name, unless something has it. Some file systems know no second name. */
+static int key_name(const char *temporary, const char *path)
+{
+	if (link(temporary, path) == 0)
+		return 0;
+	if (errno != EPERM && errno != EOPNOTSUPP)
+		return -errno;
+	return renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
 static void creation_error(const char *path, int err, char *error)
@@ -173,24 +182,32 @@ static void creation_error(const char *path, int err, char *error)
 	}
 }
 
+/* Written under another name, so that a crash never leaves a short key, which would be refused for ever after. */
 static int key_create(const char *path, struct privkey *sk, char *error)
 {
-	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r;
+	char temporary[PATH_MAX];
+	int fd, r;
 
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary)) {
+		creation_error(path, ENAMETOOLONG, error);
+		return -ENAMETOOLONG;
+	}
+	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0) {
 		const int err = errno;
 
 		creation_error(path, err, error);
 		return -err;
 	}
-	r = key_fill(fd, path, sk);
+	r = key_fill(fd, sk);
 	close(fd);
-	if (r < 0) {
-		/* A half-written key would be refused for ever after. */
-		unlink(path);
-		sentence(error, "cannot write key file %.300s: %s", path, strerror(-r));
-	}
+	if (r == 0)
+		r = key_name(temporary, path);
+	unlink(temporary);
+	if (r == 0)
+		r = directory_sync(path);
+	if (r < 0)
+		creation_error(path, -r, error);
 	return r;
 }
 

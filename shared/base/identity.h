@@ -21,9 +21,9 @@ struct identity {
 	struct prefix own; /* our /64 */
 };
 
-/* Reads the key file, or makes it (0600, O_EXCL, fsync) when nothing is at the path (wire-200 1.1). Never overwrites.
- * 0, or -errno with one sentence for the user in error. warning gets a sentence, or "", e.g. for a file others can
- * read. */
+/* Reads the key file, or makes it (0600) when nothing is at the path (wire-200 1.1): whole or not at all, whatever
+ * happens meanwhile. Never overwrites. 0, or -errno with one sentence for the user in error. warning gets a sentence,
+ * or "", e.g. for a file others can read. */
 MUST_CHECK int identity_load(struct identity *id, const struct network *n, const char *path,
 			     char error[IDENTITY_ERROR_BYTES], char warning[IDENTITY_ERROR_BYTES]);
 /* From 32 raw bytes, copied. 0 or -ENOMEM. */

@@ -51,6 +51,12 @@ static void on_elsewhere(void *ctx, uint32_t link, const struct router_id *other
 	(void)other;
 }
 
+static void on_swept(void *ctx, uint32_t count)
+{
+	(void)ctx;
+	assert(count > 0);
+}
+
 static void on_seqno(void *ctx, uint16_t seqno)
 {
 	(void)ctx;
@@ -190,6 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .key = on_key,
 					     .key_elsewhere = on_elsewhere,
 					     .seqno = on_seqno,
+					     .swept = on_swept,
 					     .random = on_random};
 	const struct babel_config config = {.network = &network200, .self = node_id(0), .own = node_prefix(0, 2)};
 	struct mono now = {.us = 1000000};

@@ -76,6 +76,12 @@ static void on_seqno(void *ctx, uint16_t seqno)
 	c->bumped = w->now;
 }
 
+static void on_swept(void *ctx, uint32_t count)
+{
+	(void)ctx;
+	(void)count;
+}
+
 static void on_random(void *ctx, void *out, size_t len)
 {
 	const struct core *c = ctx;
@@ -89,6 +95,7 @@ static const struct babel_ops ops = {
 	.key = on_key,
 	.key_elsewhere = on_key_elsewhere,
 	.seqno = on_seqno,
+	.swept = on_swept,
 	.random = on_random,
 };
 

@@ -66,6 +66,12 @@ static void on_key_elsewhere(void *ctx, uint32_t link, const struct router_id *o
 	(void)other;
 }
 
+static void on_swept(void *ctx, uint32_t count)
+{
+	(void)ctx;
+	(void)count;
+}
+
 static void on_seqno(void *ctx, uint16_t seqno)
 {
 	(void)ctx;
@@ -105,6 +111,7 @@ static void init(struct scale *s, uint64_t seed, int routes)
 		.key = on_key,
 		.key_elsewhere = on_key_elsewhere,
 		.seqno = on_seqno,
+		.swept = on_swept,
 		.random = on_random,
 	};
 	struct babel_config config = {.network = &network200};

@@ -339,6 +339,7 @@ static void test_second_key(void **state)
 				      .key = world_key,
 				      .key_elsewhere = world_elsewhere,
 				      .seqno = world_seqno,
+				      .swept = world_swept,
 				      .random = world_random};
 	const struct babel_config config = {.network = &halved, .self = node_id(SELF, 0), .own = node_prefix(SELF)};
 

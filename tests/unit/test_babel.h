@@ -31,7 +31,7 @@ struct world {
 	struct mono now;
 	struct sent *sent;
 	size_t sent_count, sent_cap, ticks;
-	uint32_t selected, unselected, keys, elsewhere, seqnos;
+	uint32_t selected, unselected, keys, elsewhere, seqnos, swept;
 	struct babel_route last; /* selected last */
 	struct router_id other; /* of the last key_elsewhere */
 	uint8_t last_key[32];
@@ -130,6 +130,15 @@ static inline void world_seqno(void *ctx, uint16_t seqno)
 	w->seqno = seqno;
 }
 
+static inline void world_swept(void *ctx, uint32_t count)
+{
+	struct world *w = ctx;
+
+	assert_int_not_equal(count, 0);
+	assert_int_equal(w->swept, 0); /* told once */
+	w->swept = count;
+}
+
 static inline void world_random(void *ctx, void *out, size_t len)
 {
 	struct world *w = ctx;
@@ -148,6 +157,7 @@ static inline struct world *world_new(uint16_t seqno)
 					     .key = world_key,
 					     .key_elsewhere = world_elsewhere,
 					     .seqno = world_seqno,
+					     .swept = world_swept,
 					     .random = world_random};
 	struct world *w = calloc(1, sizeof(*w));
 	const struct babel_config config = {

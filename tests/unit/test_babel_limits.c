@@ -72,19 +72,45 @@ static void test_link_cap(void **state)
 	world_free(w);
 }
 
-static void test_prefix_cap(void **state)
+/* One neighbour cannot fill the table: it has its share, and leaves no trace of what it says beyond that. */
+static void test_link_share(void **state)
 {
 	struct world *w = world_with_links(2);
 
 	(void)state;
-	for (uint32_t i = 0; i < LIMIT_PREFIXES; i++)
+	for (uint32_t i = 0; i < LIMIT_ROUTES_PER_LINK; i++)
 		world_update(w, 1, 2000 + i, 0, 20);
 	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
+	for (uint32_t i = 0; i < LIMIT_PREFIXES - LIMIT_ROUTES_PER_LINK; i++)
+		world_update(w, 1, 2000 + LIMIT_ROUTES_PER_LINK + i, 0, 20);
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), LIMIT_PREFIXES - LIMIT_ROUTES_PER_LINK);
+	assert_int_equal(world_routes(w), LIMIT_ROUTES_PER_LINK);
+	assert_int_equal(w->keys, LIMIT_ROUTES_PER_LINK);
+	world_update(w, 2, 1, 0, 20); /* others have room */
+	assert_true(world_has_route(w, 1));
+	world_update(w, 1, 2000, 1, 30); /* and what it has goes on */
+	assert_int_equal(world_route(w, 2000).seqno, 1);
+	world_update(w, 1, 2000, 1, WIRE_INFINITE);
+	world_run(w, 61000); /* one of them gone: one more */
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), LIMIT_PREFIXES - LIMIT_ROUTES_PER_LINK);
+	world_update(w, 1, 3, 0, 20);
+	assert_true(world_has_route(w, 3));
+	world_free(w);
+}
+
+static void test_prefix_cap(void **state)
+{
+	struct world *w = world_with_links(3);
+
+	(void)state;
+	for (uint32_t i = 0; i < LIMIT_PREFIXES; i++)
+		world_update(w, 1 + i / LIMIT_ROUTES_PER_LINK, 2000 + i, 0, 20);
+	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 0);
 	world_update(w, 1, 1, 0, 20);
-	world_update(w, 2, 1, 0, 20);
+	world_update(w, 3, 1, 0, 20);
 	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 2);
 	assert_false(world_has_route(w, 1));
-	world_update(w, 2, 2000, 0, 20); /* what is known goes on */
+	world_update(w, 3, 2000, 0, 20); /* what is known goes on */
 	world_update(w, 1, 2001, 1, 20);
 	assert_int_equal(babel_count(w->b, BABEL_UPDATE_FULL), 2);
 	world_run(w, 500000); /* room again when all have expired */
@@ -199,6 +225,7 @@ static void test_memory(void **state)
 				      .key = world_key,
 				      .key_elsewhere = world_elsewhere,
 				      .seqno = world_seqno,
+				      .swept = world_swept,
 				      .random = world_random};
 	struct world *w = world_new(0);
 	const struct babel_config config = {.network = &network200, .self = node_id(SELF, 0), .own = node_prefix(SELF)};
@@ -282,10 +309,70 @@ static void test_held_is_confirmed_or_swept(void **state)
 	world_run(w, LIMIT_HELD_MS - 10000 - 1);
 	assert_true(world_has_route(w, 2));
 	assert_int_equal(world_count_updates(w, 0, 2, false), 0);
+	assert_int_equal(w->swept, 0);
 	world_run(w, 1);
 	assert_false(world_has_route(w, 2));
 	assert_true(world_has_route(w, 1));
 	assert_int_equal(world_count_updates(w, 2, 2, false), 1);
+	assert_int_equal(w->swept, 1);
+	world_free(w);
+}
+
+/* Told once, when the last one has been decided on; nothing where all were confirmed or went with their link. */
+static void test_sweep_is_told_once(void **state)
+{
+	struct world *w = world_with_links(3);
+
+	(void)state;
+	for (uint32_t node = 1; node <= 6; node++) {
+		const struct babel_route r = held_route(node, 1 + node / 5, 20, 80);
+
+		babel_hold(w->b, &r, w->now);
+		w->now = mono_add_ms(w->now, 100);
+	}
+	world_update(w, 1, 3, 5, 20);
+	world_update(w, 1, 4, 5, WIRE_INFINITE);
+	world_run(w, LIMIT_HELD_MS - 300); /* 1 to 4 are due */
+	assert_false(world_has_route(w, 2));
+	assert_int_equal(w->swept, 0);
+	babel_link_down(w->b, 2, w->now);
+	world_run(w, 1000);
+	assert_int_equal(w->swept, 2);
+	world_free(w);
+	w = world_with_links(2);
+	babel_hold(w->b,
+		   &(const struct babel_route){.prefix = node_prefix(1),
+					       .router_id = node_id(1, 0),
+					       .link = 1,
+					       .seqno = 5,
+					       .selected = true,
+					       .fd = {.metric = WIRE_INFINITE}},
+		   w->now);
+	world_update(w, 1, 1, 5, 0);
+	world_run(w, LIMIT_HELD_MS + 60000);
+	assert_int_equal(w->swept, 0);
+	world_free(w);
+}
+
+/* Only who announces its own prefix itself, over a link that is up. */
+static void test_neighbours(void **state)
+{
+	const struct prefix one = node_prefix(1), two = node_prefix(2);
+	struct world *w = world_with_links(2);
+
+	(void)state;
+	assert_false(babel_is_neighbour(w->b, &one));
+	world_update(w, 1, 1, 5, 0);
+	world_update(w, 1, 2, 5, 60);
+	assert_true(babel_is_neighbour(w->b, &one));
+	assert_false(babel_is_neighbour(w->b, &two));
+	world_update(w, 2, 1, 5, 60);
+	babel_link_down(w->b, 1, w->now);
+	assert_false(babel_is_neighbour(w->b, &one));
+	world_update(w, 2, 1, 6, 0);
+	assert_true(babel_is_neighbour(w->b, &one));
+	world_update(w, 2, 1, 6, WIRE_INFINITE);
+	assert_false(babel_is_neighbour(w->b, &one));
 	world_free(w);
 }
 
@@ -330,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_source_is_renewed),
 		cmocka_unit_test(test_link_cap),
+		cmocka_unit_test(test_link_share),
 		cmocka_unit_test(test_prefix_cap),
 		cmocka_unit_test(test_prefix_cap_of_remembered),
 		cmocka_unit_test(test_longer_prefix_cap),
@@ -338,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_held_is_announced_unchanged),
 		cmocka_unit_test(test_held_is_confirmed_or_swept),
+		cmocka_unit_test(test_sweep_is_told_once),
+		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_better_than_held),
 		cmocka_unit_test(test_what_is_not_held),
 	};

@@ -35,15 +35,17 @@ static void test_written_and_read(void **state)
 	char text[ENDPOINT_TEXT_BYTES];
 	struct wire_beacon beacon;
 	struct endpoint e;
+	struct pubkey pk;
 
 	(void)state;
 	beacon_write(&other, 9651, &beacon);
 	assert_memory_equal(&beacon, start, sizeof(start));
 	assert_memory_equal((uint8_t *)&beacon + 10, &other, sizeof(other));
-	assert_true(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e));
+	assert_true(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk));
 	assert_string_equal(endpoint_print(&e, text), "[fe80::1234%7]:9651");
+	assert_memory_equal(pk.b, other.public_key, sizeof(pk.b));
 	/* Our own comes back. */
-	assert_false(discover_read(&other, &from, (uint8_t *)&beacon, sizeof(beacon), &e));
+	assert_false(discover_read(&other, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk));
 }
 
 /* Every truncation, in memory of exactly that size. */
@@ -52,6 +54,7 @@ static void test_lengths(void **state)
 	const struct sockaddr_in6 from = sender("fe80::1", 1);
 	struct wire_beacon beacon;
 	struct endpoint e;
+	struct pubkey pk;
 
 	(void)state;
 	beacon_write(&other, 1, &beacon);
@@ -59,7 +62,7 @@ static void test_lengths(void **state)
 		uint8_t *copy = calloc(1, len ? len : 1);
 
 		memcpy(copy, &beacon, len < sizeof(beacon) ? len : sizeof(beacon));
-		assert_int_equal(discover_read(&self, &from, copy, len, &e), len >= sizeof(beacon));
+		assert_int_equal(discover_read(&self, &from, copy, len, &e, &pk), len >= sizeof(beacon));
 		free(copy);
 	}
 }
@@ -69,21 +72,22 @@ static void test_every_wrong_byte(void **state)
 	const struct sockaddr_in6 from = sender("fe80::1", 1);
 	struct wire_beacon beacon;
 	struct endpoint e;
+	struct pubkey pk;
 
 	(void)state;
 	for (size_t i = 0; i < 8; i++) {
 		beacon_write(&other, 1, &beacon);
 		beacon.magic[i] ^= 0x20;
-		assert_false(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e));
+		assert_false(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk));
 	}
 	/* Ours but for one byte is another's. */
 	for (size_t i = 0; i < sizeof(self); i++) {
 		beacon_write(&self, 1, &beacon);
 		((uint8_t *)&beacon.router_id)[i] ^= 1;
-		assert_true(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e));
+		assert_true(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk));
 	}
 	beacon_write(&other, 0, &beacon);
-	assert_false(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e));
+	assert_false(discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk));
 }
 
 static void test_sources(void **state)
@@ -101,13 +105,14 @@ static void test_sources(void **state)
 	};
 	struct wire_beacon beacon;
 	struct endpoint e;
+	struct pubkey pk;
 
 	(void)state;
 	beacon_write(&other, 1, &beacon);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		const struct sockaddr_in6 from = sender(table[i].address, table[i].scope);
 
-		if (discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e) != table[i].good)
+		if (discover_read(&self, &from, (uint8_t *)&beacon, sizeof(beacon), &e, &pk) != table[i].good)
 			fail_msg("%s scope %u", table[i].address, table[i].scope);
 	}
 }
@@ -115,14 +120,16 @@ static void test_sources(void **state)
 struct node {
 	struct discover *discover;
 	struct endpoint found;
+	struct pubkey pk;
 	unsigned count;
 };
 
-static void on_found(void *ctx, const struct endpoint *e)
+static void on_found(void *ctx, const struct endpoint *e, const struct pubkey *pk)
 {
 	struct node *n = ctx;
 
 	n->found = *e;
+	n->pk = *pk;
 	n->count++;
 }
 
@@ -165,6 +172,7 @@ static void test_two_nodes_on_one_interface(void **state)
 	assert_int_equal(endpoint_port(&n[0].found), 1002);
 	assert_int_equal(endpoint_port(&n[1].found), 1001);
 	assert_int_equal(n[0].found.v6.sin6_scope_id, ifindex);
+	assert_memory_equal(n[0].pk.b, other.public_key, sizeof(n[0].pk.b));
 
 	/* Across the wire; and who has left the interface hears nothing more. */
 	n[1].count = 0;

@@ -2,13 +2,16 @@
 /* Keys and key files: the known answers, and one sentence for each thing that can be wrong with a file. */
 #include "shared/base/identity.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -249,6 +252,61 @@ static void test_readable_by_others(void **state)
 	identity_fini(&id);
 }
 
+static unsigned count_files(void)
+{
+	DIR *d = opendir(folder);
+	unsigned count = 0;
+
+	assert_non_null(d);
+	for (const struct dirent *e = readdir(d); e; e = readdir(d))
+		count += e->d_name[0] != '.';
+	closedir(d);
+	return count;
+}
+
+/* Nothing but the key stays; and where it cannot be written whole there is nothing. */
+static void test_no_leftovers(void **state)
+{
+	const struct rlimit little = {.rlim_cur = 16, .rlim_max = RLIM_INFINITY},
+			    enough = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	struct identity id;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	assert_int_equal(identity_load(&id, &network200, path, error, warning), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &enough), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_non_null(strstr(error, path));
+	assert_int_equal(count_files(), 0);
+	assert_int_equal(identity_load(&id, &network200, path, error, warning), 0);
+	assert_int_equal(count_files(), 1);
+	identity_fini(&id);
+}
+
+/* Killed with half of it written: no short key stands in the way of the next start. */
+static void test_killed_while_writing(void **state)
+{
+	const struct rlimit little = {.rlim_cur = 16, .rlim_max = 16};
+	const pid_t child = fork();
+	struct identity id;
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGXFSZ, SIG_DFL);
+		if (setrlimit(RLIMIT_FSIZE, &little) == 0)
+			(void)identity_load(&id, &network200, path, error, warning);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(identity_load(&id, &network200, path, error, warning), 0);
+	identity_fini(&id);
+}
+
 static void refused(const char *name, int expected, const char *word)
 {
 	struct identity id;
@@ -403,6 +461,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unclamped_bytes_stay, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_every_short_file, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_readable_by_others, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_no_leftovers, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_killed_while_writing, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_wrong_places, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_link_to_a_key, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_no_permission, make_folder, remove_folder),

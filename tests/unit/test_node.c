@@ -54,13 +54,15 @@ static void test_refused_sockets(void **state)
 	(void)state;
 	/* Before the fastpath is ready. */
 	memcpy(&e, a.remote, sizeof(e));
-	assert_false(node_has_room(w->n));
+	assert_false(node_has_room(w->n, &why));
+	assert_string_equal(why, "the forwarder is not ready");
 	assert_false(node_may_accept(w->n, &e, &why));
-	assert_non_null(why);
+	assert_string_equal(why, "the forwarder is not ready");
 	node_on_socket(w->n, &a, fd, w->now);
 	assert_int_equal(w->adopt_count, 0);
 	assert_int_equal(w->gone_count, 1);
 	assert_int_equal(w->gone_peer, 5);
+	assert_string_equal(w->gone_reason, "the forwarder is not ready");
 	assert_int_equal(close(fd), -1);
 	node_start(w->n, w->now);
 	assert_true(node_may_accept(w->n, &e, &why));
@@ -68,7 +70,7 @@ static void test_refused_sockets(void **state)
 	node_on_socket(w->n, &a, node_world_fd(), w->now);
 	assert_int_equal(w->gone_count, 2);
 	w->refuse_adopt = false;
-	assert_true(node_has_room(w->n));
+	assert_true(node_has_room(w->n, &why));
 	node_world_free(w);
 }
 
@@ -192,7 +194,7 @@ static void test_caps(void **state)
 		snprintf(remote, sizeof(remote), "192.0.2.2:%d", 1 + i);
 		node_world_link_out(w, remote);
 	}
-	assert_false(node_has_room(w->n));
+	assert_false(node_has_room(w->n, &why));
 	assert_false(node_may_accept(w->n, &friend, &why));
 	node_world_free(w);
 }
@@ -214,7 +216,7 @@ static void test_strangers_leave_places(void **state)
 	}
 	assert_false(node_may_accept(w->n, &stranger, &why));
 	assert_non_null(strstr(why, "all places"));
-	assert_true(node_has_room(w->n));
+	assert_true(node_has_room(w->n, &why));
 	node_world_free(w);
 }
 
@@ -333,6 +335,7 @@ static void test_fastpath_lost_and_back(void **state)
 	struct node_world *w = node_world_started();
 	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
 	const struct router_id before = w->self.router_id;
+	const char *why;
 	struct node_other b;
 	unsigned tlvs;
 
@@ -342,7 +345,7 @@ static void test_fastpath_lost_and_back(void **state)
 	node_fastpath_lost(w->n, w->now);
 	assert_int_equal(w->gone_count, 1);
 	assert_int_equal(w->gone_peer, 77);
-	assert_false(node_has_room(w->n));
+	assert_false(node_has_room(w->n, &why));
 	/* Nobody is there to be told. */
 	tlvs = w->tlv_count;
 	w->now = mono_add_ms(w->now, 10000);

@@ -365,6 +365,22 @@ static void test_inspect(void **state)
 	options_fini(&r->o);
 }
 
+/* The words stand there, however the lines are broken. */
+static bool says(const char *text, const char *words)
+{
+	char copy[TEXT_BYTES];
+	size_t len = 0;
+
+	for (; *text && len + 1 < sizeof(copy); text++) {
+		const bool blank = *text == ' ' || *text == '\n';
+
+		if (!blank || (len && copy[len - 1] != ' '))
+			copy[len++] = blank ? ' ' : *text;
+	}
+	copy[len] = '\0';
+	return strstr(copy, words);
+}
+
 static void test_help_and_version(void **state)
 {
 	static const char *const help[] = {"-h", "--help", "-dh", "--help --nonsense", "inspect --help", "inspect -h"};
@@ -388,6 +404,7 @@ static void test_help_and_version(void **state)
 #define OPTION(field, names, kind, value, help) assert_non_null(strstr(r->out, names));
 #include "controld/options.def"
 #undef OPTION
+	assert_true(says(r->out, "nothing is kept there yet"));
 	refused(run("--nonsense --help"), "--nonsense");
 	r = run("--version");
 	assert_int_equal(r->verdict, OPTIONS_EXIT_OK);

@@ -25,10 +25,11 @@ static void on_connected(void *ctx, const struct links_socket *s)
 	close(s->fd);
 }
 
-static bool has_room(void *ctx)
+static bool has_room(void *ctx, const char **why)
 {
 	struct world *w = ctx;
 
+	*why = "the world is full";
 	w->asked++;
 	return !w->full;
 }
