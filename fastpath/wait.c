@@ -3,8 +3,8 @@
 
 #include "fastpath/stats.h"
 #include "shared/wire.h"
-#include <stdalign.h>
 #include <assert.h>
+#include <stdalign.h>
 #include <string.h>
 
 static size_t record_bytes(size_t len)
