@@ -25,6 +25,9 @@ wait_for 10 "keys" test -s "$WORK/a/key" -a -s "$WORK/b/key"
 B=$(addr b)
 wait_for 15 "a finds b" pings a "$B"
 ok "a and b find one another"
+link_local() { on "$1" ip -6 -o addr show dev eth0 scope link | sed -E 's|.*inet6 ([^/]*)/.*|\1|'; }
+connections() { on "$1" ss -6tnH state established '( sport = :9651 or dport = :9651 )' | grep -cF "[$(link_local "$2")]"; }
+check "one connection joins a and b" equal "$(connections a b)" 1
 node c
 wait_for 10 "key" test -s "$WORK/c/key"
 C=$(addr c)
@@ -33,6 +36,11 @@ wait_for 15 "a finds c" pings a "$C"
 ok "an interface that comes later is used"
 check "peers are link-local" sh -c "echo \"\$0\" | grep -q 'fe80::'" "$(dump a)"
 wait "$(cat "$WORK/heard.pid")"
+# Now each has sent its three quick beacons, at the last of which one that waited would dial.
+for pair in "a b" "a c" "b c"; do
+	# shellcheck disable=SC2086
+	check "one connection joins $pair still" equal "$(connections $pair)" 1
+done
 check "peer200.py heard a beacon of a" grep -q "\"tcp_port\": 9651.*$(pubkey a)" "$WORK/heard.out"
 check "peer200.py heard a beacon of b" grep -q "\"tcp_port\": 9651.*$(pubkey b)" "$WORK/heard.out"
 host d

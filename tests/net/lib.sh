@@ -11,6 +11,7 @@
 #
 # Every script can run alone and beside others: the names carry the pid. Nothing stays behind.
 set -u
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 77; }
 LC_ALL=C
 export LC_ALL
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -25,8 +26,6 @@ FAILED=0
 WIRES=0
 HOSTS=()
 PIDS=()
-
-[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 77; }
 
 say() { echo "# $*"; }
 
@@ -83,7 +82,7 @@ on() {
 
 host() {
 	for h in "$@"; do
-		ip netns add "$(ns "$h")" || exit 1
+		ip netns add "$(ns "$h")" || give_up "cannot make a network namespace for $h"
 		HOSTS+=("$h")
 		mkdir -p "$WORK/$h"
 		on "$h" ip link set lo up
@@ -97,7 +96,8 @@ wire() {
 	local a=$1 b=$2 mtu=${3:-1500} n
 	WIRES=$((WIRES + 1))
 	n=$WIRES
-	ip link add "$a-$b" netns "$(ns "$a")" mtu "$mtu" type veth peer name "$b-$a" netns "$(ns "$b")" mtu "$mtu" || exit 1
+	ip link add "$a-$b" netns "$(ns "$a")" mtu "$mtu" type veth peer name "$b-$a" netns "$(ns "$b")" mtu "$mtu" ||
+		give_up "cannot make a wire from $a to $b"
 	on "$a" ip addr add "10.$n.0.1/24" dev "$a-$b"
 	on "$b" ip addr add "10.$n.0.2/24" dev "$b-$a"
 	on "$a" ip addr add "fd00:$n::1/64" dev "$a-$b" nodad
@@ -121,8 +121,8 @@ pid_of() { cat "$WORK/$1/pid"; }
 fastpath_of() { ip netns pids "$(ns "$1")" | while read -r p; do
 	[ "$(cat "/proc/$p/comm" 2>/dev/null)" = fastpath ] && echo "$p"
 done; }
-node_stop() {
-	kill -TERM "$(pid_of "$1")"
+node_stop() { # host, signal if not TERM
+	kill "-${2:-TERM}" "$(pid_of "$1")"
 	wait "$(pid_of "$1")"
 }
 addr() { "$BIN/controld" -k "$WORK/$1/key" inspect | sed -n 's/^Address: //p'; }

@@ -41,10 +41,15 @@ udp() { # a datagram of 30000 bytes (fragments inside) and many small ones arriv
 udp && ok "a fragmented datagram arrives whole"
 check "the dump names the route" sh -c "echo \"\$0\" | grep -q '/64 next-hop '" "$(dump a)"
 
+# a is told by a signal, b by the end of its terminal.
 for h in a b; do
-	check "$h ends in order" node_stop $h
+	case $h in
+	a) check "a ends in order" node_stop a TERM ;;
+	b) check "b ends in order at a hang-up" node_stop b HUP ;;
+	esac
 	check "$h leaves no TUN" sh -c "! nsenter --net=/run/netns/$(ns $h) ip link show dev tun0"
 	check "$h leaves no process" sh -c "! ip netns pids $(ns $h) | grep -q ."
 	check "$h leaves no socket or file" sh -c "! find $WORK/$h/run -mindepth 1 | grep -q ."
 done
+check "a says of its link why it ended" logged a 'link down .*reason="this node ends"'
 finish
