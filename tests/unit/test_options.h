@@ -47,7 +47,7 @@ static struct run *run(const char *text)
 }
 
 /* Refused with exactly one line, which holds word. */
-static void refused(struct run *r, const char *word)
+static inline void refused(struct run *r, const char *word)
 {
 	assert_int_equal(r->verdict, OPTIONS_EXIT_USAGE);
 	assert_string_equal(r->out, "");
