@@ -72,8 +72,9 @@ void node_on_want_key(struct node *n, uint64_t net64, bool own, struct mono now)
 bool node_may_accept(const struct node *n, const struct endpoint *remote, const char **why);
 /* May another peer be dialled? False with a sentence in *why. */
 bool node_has_room(const struct node *n, const char **why);
-/* May a node be dialled that was heard on the LAN? Not one that is a neighbour already, by whichever link; and where
- * two nodes hear each other, one of them dials at once and the other only if that did not come about. */
+/* remote is link-local. May a node be dialled that was heard on the LAN? Not one that is a neighbour on that interface
+ * already; and where two nodes hear each other, one of them dials at once and the other only if that did not come
+ * about. */
 bool node_may_dial(struct node *n, const struct pubkey *pk, const struct endpoint *remote, struct mono now);
 /* A new socket; fd becomes the node's. Logs the link. */
 void node_on_socket(struct node *n, const struct ctl_adopt *a, int fd, struct mono now);

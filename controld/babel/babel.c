@@ -201,12 +201,12 @@ void babel_hold(struct babel *b, const struct babel_route *route, struct mono no
 		net_release(b, net);
 }
 
-bool babel_is_neighbour(const struct babel *b, const struct prefix *own)
+bool babel_is_neighbour(const struct babel *b, const struct prefix *own, uint32_t link)
 {
 	const struct net *net = net_find(b, own);
 
 	for (const struct route *r = net ? net->routes : NULL; r; r = r->next)
-		if (r->metric == 0)
+		if (r->metric == 0 && r->neigh->link == link)
 			return true;
 	return false;
 }

@@ -138,8 +138,8 @@ struct mono babel_tick(struct babel *b, struct mono now);
  * then swept. Its link must be up already. One that is not selected waits for the next Update of its prefix. */
 void babel_hold(struct babel *b, const struct babel_route *route, struct mono now);
 
-/* The owner of this prefix is at the other end of a link that is up: it announces it as its own. */
-bool babel_is_neighbour(const struct babel *b, const struct prefix *own);
+/* The owner of this prefix is at the other end of the link: it announces it as its own there. */
+bool babel_is_neighbour(const struct babel *b, const struct prefix *own, uint32_t link);
 
 /* A usable route to ip by longest match into out; false if there is none. */
 bool babel_find(const struct babel *b, const struct ip6 *ip, struct babel_route *out);

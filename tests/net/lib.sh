@@ -158,20 +158,20 @@ tool() { # builds one of the C helpers of tests/bench
 	[ "$TOOLS/$1" -nt "$TOP/tests/bench/$1.c" ] || cc -O2 -o "$TOOLS/$1.$$" "$TOP/tests/bench/$1.c" && mv "$TOOLS/$1.$$" "$TOOLS/$1" 2>/dev/null || [ -x "$TOOLS/$1" ]
 }
 
-cleanup() {
+cleanup() { # without what bash says of killed jobs
 	local h p left=0
 	trap - EXIT INT TERM
-	for p in "${PIDS[@]}"; do kill -TERM "$p" 2>/dev/null; done
+	for p in "${PIDS[@]}"; do kill -TERM "$p"; done
 	for h in "${HOSTS[@]}"; do
-		for p in $(ip netns pids "$(ns "$h")" 2>/dev/null); do kill -KILL "$p" 2>/dev/null; done
+		for p in $(ip netns pids "$(ns "$h")"); do kill -KILL "$p"; done
 	done
-	wait 2>/dev/null
+	wait
 	for h in "${HOSTS[@]}"; do
-		ip netns del "$(ns "$h")" 2>/dev/null || left=1
+		ip netns del "$(ns "$h")" || left=1
 	done
 	[ "$left" = 0 ] || echo "# some namespaces could not be removed"
 	if [ -n "${KEEP:-}" ]; then say "kept: $WORK"; else rm -rf "$WORK"; fi
-}
+} 2>/dev/null
 finish() {
 	echo "1..$TESTS"
 	[ "$FAILED" = 0 ]

@@ -361,18 +361,19 @@ static void test_neighbours(void **state)
 	struct world *w = world_with_links(2);
 
 	(void)state;
-	assert_false(babel_is_neighbour(w->b, &one));
+	assert_false(babel_is_neighbour(w->b, &one, 1));
 	world_update(w, 1, 1, 5, 0);
 	world_update(w, 1, 2, 5, 60);
-	assert_true(babel_is_neighbour(w->b, &one));
-	assert_false(babel_is_neighbour(w->b, &two));
+	assert_true(babel_is_neighbour(w->b, &one, 1));
+	assert_false(babel_is_neighbour(w->b, &two, 1));
 	world_update(w, 2, 1, 5, 60);
 	babel_link_down(w->b, 1, w->now);
-	assert_false(babel_is_neighbour(w->b, &one));
+	assert_false(babel_is_neighbour(w->b, &one, 1));
 	world_update(w, 2, 1, 6, 0);
-	assert_true(babel_is_neighbour(w->b, &one));
+	assert_true(babel_is_neighbour(w->b, &one, 2));
+	assert_false(babel_is_neighbour(w->b, &one, 1));
 	world_update(w, 2, 1, 6, WIRE_INFINITE);
-	assert_false(babel_is_neighbour(w->b, &one));
+	assert_false(babel_is_neighbour(w->b, &one, 2));
 	world_free(w);
 }
 

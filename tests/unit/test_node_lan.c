@@ -73,15 +73,14 @@ static void test_higher_key_waits(void **state)
 	node_world_free(w);
 }
 
-/* Known by its key, whatever the address and side of the link; a route over others does not count. */
+/* Known by its key, whatever the side of the link; neither a route over others counts nor a link on another wire. */
 static void test_neighbour_is_not_dialled(void **state)
 {
 	(void)state;
 	for (int lower = 0; lower < 2; lower++) {
 		struct node_world *w = node_world_started();
 		struct node_other o = other_node(w, lower);
-		const uint32_t link =
-			node_world_link(w, "[::ffff:192.0.2.1]:9651", "[::ffff:192.0.2.9]:5", CTL_LINK_INBOUND, 0);
+		const uint32_t link = node_world_link(w, "[fe80::1%3]:9651", "[fe80::9%3]:5", CTL_LINK_INBOUND, 0);
 		struct ctl_link_down down = {.link = link, .reason = CTL_DOWN_CLOSED};
 
 		(void)heard(w, &o, "[fe80::2%3]:9651");
@@ -90,6 +89,7 @@ static void test_neighbour_is_not_dialled(void **state)
 		assert_true(heard(w, &o, "[fe80::2%3]:9651"));
 		node_world_update(w, link, &o, 0, 0);
 		assert_false(heard(w, &o, "[fe80::2%3]:9651"));
+		assert_int_equal(heard(w, &o, "[fe80::2%4]:9651"), !lower);
 		/* Gone: as if heard for the first time. */
 		node_on_link_down(w->n, &down, w->now);
 		assert_int_equal(heard(w, &o, "[fe80::2%3]:9651"), !lower);

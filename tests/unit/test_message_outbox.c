@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Orders: what is sent when, which answers count, how they end. Runs from the root of the tree. */
+#include "tests/support/vectors.h"
+#include "tests/unit/test_message.h"
+#include <errno.h>
+
+/* The packets of one message are the known ones. */
+static void test_bytes(void **state)
+{
+	static const char *const names[] = {"init", "chunk", "done"};
+	struct world *w = world_new(0);
+	struct message_order o = {.handle = 1,
+				  .has_id = true,
+				  .dst = node_ip(2, 1),
+				  .topic = (const uint8_t *)"example.topic",
+				  .topic_len = 13,
+				  .len = 17};
+
+	(void)state;
+	(void)vectors_hex(o.id, sizeof(o.id), "messages/inputs/id");
+	o.payload = malloc(17);
+	assert_non_null(o.payload);
+	memcpy(o.payload, "this is a message", 17);
+	assert_int_equal(message_send(w->m, &o, w->now, NOW_S, NULL), 0);
+	ack_all(w, 0);
+	assert_int_equal(w->sent_count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t want[FRAME_MAX_BYTES];
+		const size_t len =
+			vectors_hex(want, sizeof(want), "messages/message_bytes_without_user_data_header/%s", names[i]);
+
+		assert_int_equal(w->sent[i].len, len);
+		assert_memory_equal(w->sent[i].bytes, want, len);
+		assert_true(ip6_eq(&w->sent[i].src, &(struct ip6){{4, 1, [15] = 1}}));
+		assert_true(ip6_eq(&w->sent[i].dst, &o.dst));
+	}
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+/* Chunks of one message: an even split that tiles it, none too short. */
+static void check_split(size_t len, int64_t last)
+{
+	struct world *w = world_new(0);
+	const size_t count = (len + 1299) / 1300;
+	size_t at = 0, i = 0;
+
+	(void)send_len(w, 1, len);
+	ack_all(w, 0);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), count);
+	assert_int_equal(w->sent_count, count + 2);
+	for (; i < count; i++) {
+		const struct frame_chunk *c = &w->sent[i + 1].frame.chunk;
+
+		assert_int_equal(c->index, i);
+		assert_int_equal(c->offset, at);
+		assert_int_equal(c->size, c->data_len);
+		assert_true(c->size <= 1300 && (count == 1 || c->size >= 250));
+		for (size_t j = 0; j < c->data_len; j++)
+			assert_int_equal(c->data[j], (at + j) % 251);
+		at += c->data_len;
+	}
+	assert_int_equal(at, len);
+	if (count > 0)
+		assert_int_equal(w->sent[count].frame.chunk.size, last);
+	assert_int_equal(w->sent[count + 1].frame.done.count, count);
+	world_free(w);
+}
+
+static void test_chunking(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < vectors_count("chunking"); i++)
+		check_split((size_t)vectors_number("chunking/%zu/length", i),
+			    vectors_number("chunking/%zu/even_split_last", i));
+	check_split(4 * 1024 * 1024, 1300);
+}
+
+/* INIT again and again, never after its ACK; chunks then, DONE with the last ACK, each repeated alone. */
+static void test_retransmission(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_status s;
+	size_t before;
+
+	(void)state;
+	(void)send_len(w, 1, 5000);
+	assert_int_equal(state_of(w, 1), MESSAGE_PENDING);
+	pass_ms(w, 999);
+	assert_int_equal(w->sent_count, 1);
+	pass_ms(w, 1 + 2000 + 4000);
+	assert_int_equal(sent_of(w, FRAME_INIT), 4);
+	assert_int_equal(w->sent_count, 4);
+	ack(w, 3);
+	assert_int_equal(last_status(w)->state, MESSAGE_SENDING);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 4);
+	ack(w, 4);
+	ack(w, 6);
+	ack(w, 7);
+	assert_true(message_find(w->m, 1, &s));
+	assert_int_equal(s.pending, 0);
+	assert_int_equal(s.sent, 1);
+	assert_int_equal(s.acked, 3);
+	before = w->sent_count;
+	pass_ms(w, 10000);
+	assert_true(w->sent_count > before);
+	for (size_t i = before; i < w->sent_count; i++) {
+		assert_int_equal(w->sent[i].frame.type, FRAME_CHUNK);
+		assert_int_equal(w->sent[i].frame.chunk.index, 1);
+	}
+	assert_int_equal(sent_of(w, FRAME_DONE), 0);
+	ack(w, before);
+	assert_true(last_is(w, FRAME_DONE));
+	before = sent_of(w, FRAME_DONE);
+	pass_ms(w, 2000);
+	assert_true(sent_of(w, FRAME_DONE) > before);
+	assert_int_equal(sent_of(w, FRAME_INIT), 4);
+	ack(w, w->sent_count - 1);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	before = w->sent_count;
+	pass_ms(w, 500 * 1000);
+	assert_int_equal(w->sent_count, before);
+	world_free(w);
+}
+
+/* Chunks overtaken by acknowledged ones go again on the measured round trip, long before any timeout. */
+static void test_fast_retransmission(void **state)
+{
+	struct world *w = world_new(0);
+	size_t chunks;
+
+	(void)state;
+	(void)send_len(w, 1, (size_t)20 * 1300);
+	pass_ms(w, 20);
+	ack(w, 0);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 20);
+	pass_ms(w, 20);
+	for (size_t i = 2; i < 21; i++)
+		ack(w, i); /* all but the first */
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 20);
+	pass_ms(w, 15);
+	chunks = sent_of(w, FRAME_CHUNK);
+	assert_int_equal(chunks, 21);
+	assert_int_equal(w->sent[w->sent_count - 1].frame.chunk.index, 0);
+	assert_int_equal(message_count(w->m, MESSAGE_RETRANSMITTED), 1);
+	world_free(w);
+}
+
+/* The window bounds what is under way, and two messages share it in turn. */
+static void test_window(void **state)
+{
+	struct world *w = world_new(0);
+	size_t first = 0;
+
+	(void)state;
+	(void)send_len(w, 1, (size_t)200 * 1300);
+	(void)send_len(w, 2, (size_t)200 * 1300);
+	ack(w, 0);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 32);
+	ack(w, 1);
+	ack_all(w, 2); /* as long as it lasts: all are sent */
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	assert_int_equal(state_of(w, 2), MESSAGE_RECEIVED);
+	for (size_t i = 40; i < 240; i++)
+		first += w->sent[i].frame.id[0] == w->sent[0].frame.id[0];
+	assert_true(first > 60 && first < 140);
+	world_free(w);
+}
+
+static void test_deadline(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_order o = {.handle = 2, .dst = node_ip(3, 1), .len = 5, .deadline_s = 10};
+	struct message_status s;
+	size_t before;
+
+	(void)state;
+	order(w, &o, 0);
+	assert_true(message_find_id(w->m, o.id, &s));
+	assert_int_equal(s.created_s, NOW_S);
+	assert_int_equal(s.deadline_s, NOW_S + 10);
+	pass_ms(w, 9999);
+	assert_int_equal(state_of(w, 2), MESSAGE_PENDING);
+	assert_int_equal(sent_of(w, FRAME_ABORTED), 0);
+	pass_ms(w, 1);
+	assert_int_equal(state_of(w, 2), MESSAGE_ABORTED);
+	assert_int_equal(last_status(w)->state, MESSAGE_ABORTED);
+	assert_true(last_is(w, FRAME_ABORTED));
+	before = w->sent_count;
+	ack(w, 0); /* too late */
+	pass_ms(w, 299 * 1000);
+	assert_int_equal(w->sent_count, before);
+	assert_int_equal(state_of(w, 2), MESSAGE_ABORTED);
+	pass_ms(w, 1000);
+	assert_false(message_find(w->m, 2, &s));
+	assert_false(message_find_id(w->m, o.id, &s));
+	(void)send_len(w, 3, 1);
+	assert_true(message_find(w->m, 3, &s));
+	assert_int_equal(s.deadline_s, NOW_S + 300);
+	world_free(w);
+}
+
+/* Answers that are not for what was sent change nothing. */
+static void test_foreign_acks(void **state)
+{
+	struct world *w = world_new(0);
+	const struct ip6 stranger = node_ip(3, 1), same_net = node_ip(2, 77);
+	struct frame f;
+
+	(void)state;
+	(void)send_len(w, 1, 2000);
+	f = w->sent[0].frame;
+	f.type = FRAME_INIT_ACK;
+	give(w, &stranger, &f);
+	f.init.length = 1999;
+	give(w, &same_net, &f);
+	f.init.length = 2000;
+	f.reply = true;
+	give(w, &same_net, &f);
+	assert_int_equal(state_of(w, 1), MESSAGE_PENDING);
+	f.reply = false;
+	give(w, &same_net, &f);
+	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
+	give(w, &same_net, &f);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 2);
+	f = w->sent[1].frame;
+	f.type = FRAME_CHUNK_ACK;
+	for (uint64_t index = 2; index < 70; index += 67) {
+		f.chunk.index = index == 2 ? 2 : UINT64_MAX;
+		give(w, &same_net, &f);
+	}
+	f.chunk.index = 1; /* with the offset of 0 */
+	give(w, &same_net, &f);
+	assert_int_equal(sent_of(w, FRAME_DONE), 0);
+	ack(w, 1);
+	ack(w, 1);
+	assert_int_equal(sent_of(w, FRAME_DONE), 0);
+	f = w->sent[2].frame;
+	f.type = FRAME_DONE_ACK;
+	memset(&f.done, 0, sizeof(f.done));
+	give(w, &same_net, &f);
+	ack(w, 2);
+	assert_int_equal(sent_of(w, FRAME_DONE), 1);
+	give(w, &same_net, &f); /* another checksum */
+	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
+	ack(w, 3);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+/* ACKs with nothing but the index, as the protocol allows. */
+static void test_cut_acks(void **state)
+{
+	static const size_t cut[] = {12, 20, 12};
+	struct world *w = world_new(0);
+	const struct ip6 self = node_ip(1, 1), dst = node_ip(2, 1);
+
+	(void)state;
+	(void)send_len(w, 1, 100);
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t bytes[FRAME_MAX_BYTES];
+
+		assert_int_equal(w->sent_count, i + 1);
+		memcpy(bytes, w->sent[i].bytes, w->sent[i].len);
+		bytes[8] |= 1;
+		message_packet(w->m, &dst, &self, bytes, cut[i], w->now);
+	}
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+/* DONE without an answer: a chunk is sent beside it, and if that is taken all go again. */
+static void test_probe(void **state)
+{
+	struct world *w = world_new(0);
+	size_t probe;
+
+	(void)state;
+	(void)send_len(w, 1, 3000);
+	for (size_t i = 0; i < 4; i++)
+		ack(w, i);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 3);
+	for (int i = 0; i < 100 && sent_of(w, FRAME_CHUNK) == 3; i++)
+		pass_ms(w, 100);
+	assert_int_equal(sent_of(w, FRAME_DONE), 5);
+	probe = w->sent_count - 1;
+	assert_int_equal(w->sent[probe].frame.chunk.index, 0);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 4);
+	ack(w, probe);
+	assert_int_equal(sent_of(w, FRAME_CHUNK), 6);
+	assert_int_equal(w->sent[probe + 1].frame.chunk.index, 1);
+	assert_int_equal(w->sent[probe + 2].frame.chunk.index, 2);
+	ack(w, probe + 1);
+	ack(w, probe + 2);
+	assert_true(last_is(w, FRAME_DONE));
+	assert_int_equal(sent_of(w, FRAME_INIT), 1);
+	ack(w, w->sent_count - 1);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+static void give_read(struct world *w, uint8_t node, const uint8_t id[FRAME_ID_BYTES])
+{
+	const struct ip6 src = node_ip(node, 1);
+	struct frame f = {.type = FRAME_READ};
+
+	memcpy(f.id, id, sizeof(f.id));
+	give(w, &src, &f);
+}
+
+static void test_read(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_order o = send_len(w, 1, 10);
+
+	(void)state;
+	give_read(w, 2, o.id); /* before anything was sent but INIT */
+	assert_int_equal(state_of(w, 1), MESSAGE_PENDING);
+	ack(w, 0);
+	give_read(w, 2, o.id);
+	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
+	ack(w, 1);
+	ack(w, 2);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	give_read(w, 3, o.id);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	give_read(w, 2, o.id);
+	assert_int_equal(state_of(w, 1), MESSAGE_READ);
+	assert_int_equal(last_status(w)->state, MESSAGE_READ);
+	/* One that overtakes the DONE ACK. */
+	o = send_len(w, 2, 10);
+	ack(w, 3);
+	ack(w, 4);
+	assert_int_equal(state_of(w, 2), MESSAGE_SENDING);
+	give_read(w, 2, o.id);
+	assert_int_equal(state_of(w, 2), MESSAGE_READ);
+	world_free(w);
+}
+
+static struct message_order reply_to(uint64_t handle, const uint8_t *id, size_t len)
+{
+	struct message_order o = {.handle = handle, .has_id = true, .reply = true, .dst = node_ip(2, 1), .len = len};
+
+	memcpy(o.id, id, sizeof(o.id));
+	return o;
+}
+
+/* Two replies to one message: one after the other, each with a status of its own; by id the newest is meant. */
+static void test_replies(void **state)
+{
+	static const uint8_t id[FRAME_ID_BYTES] = "12345678";
+	struct world *w = world_new(0);
+	struct message_order first = reply_to(1, id, 10), second = reply_to(2, id, 20);
+	struct message_status s;
+
+	(void)state;
+	order(w, &first, 0);
+	order(w, &second, 0);
+	assert_int_equal(w->sent_count, 1);
+	assert_true(w->sent[0].frame.reply);
+	assert_int_equal(w->sent[0].len, 21);
+	assert_int_equal(w->sent[0].bytes[8], 0x84);
+	pass_ms(w, 500);
+	assert_int_equal(w->sent_count, 1);
+	assert_true(message_find_id(w->m, id, &s));
+	assert_int_equal(s.handle, 2);
+	assert_true(s.reply);
+	for (size_t i = 0; i < 3; i++)
+		ack(w, i);
+	assert_false(w->sent[1].frame.reply);
+	assert_false(w->sent[2].frame.reply);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	assert_int_equal(state_of(w, 2), MESSAGE_PENDING);
+	assert_int_equal(w->sent_count, 4);
+	assert_int_equal(w->sent[3].frame.init.length, 20);
+	ack_all(w, 3);
+	assert_int_equal(state_of(w, 2), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+/* Same length, other topic: a late ACK of the first must not be taken for one of the second. */
+static void test_confusable(void **state)
+{
+	static const uint8_t id[FRAME_ID_BYTES] = "12345678";
+	struct world *w = world_new(0);
+	struct message_order first = reply_to(1, id, 10), second = reply_to(2, id, 10), third = reply_to(3, id, 10);
+
+	(void)state;
+	order(w, &first, 0);
+	ack_all(w, 0);
+	assert_int_equal(w->sent_count, 3);
+	second.topic = (const uint8_t *)"t";
+	second.topic_len = 1;
+	order(w, &second, 0);
+	pass_ms(w, 9999);
+	assert_int_equal(w->sent_count, 3);
+	pass_ms(w, 1);
+	assert_int_equal(w->sent_count, 4);
+	ack_all(w, 3);
+	third.topic = second.topic;
+	third.topic_len = 1;
+	order(w, &third, 0);
+	assert_int_equal(w->sent_count, 7);
+	world_free(w);
+}
+
+/* A reply arrives whole, so what it answers did. */
+static void test_reply_is_ack(void **state)
+{
+	struct world *w = world_new(0);
+	const struct message_order o = send_len(w, 1, 10);
+	const struct ip6 src = node_ip(2, 1);
+	struct frame f = init_frame(o.id[0], 3, true, "");
+
+	(void)state;
+	ack(w, 0);
+	ack(w, 1);
+	assert_true(last_is(w, FRAME_DONE));
+	give(w, &src, &f);
+	f = chunk_frame(o.id[0], 0, 0, (const uint8_t *)"abc", 3);
+	give(w, &src, &f);
+	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
+	f = done_frame(o.id[0], 1, (const uint8_t *)"abc", 3);
+	give(w, &src, &f);
+	assert_int_equal(w->in_count, 1);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	world_free(w);
+}
+
+/* Only so many INITs wait for an answer; the others take their turns. */
+static void test_offline(void **state)
+{
+	struct world *w = world_new(0);
+	size_t here;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 200; i++)
+		(void)send_len(w, i, 1);
+	assert_int_equal(w->sent_count, LIMIT_MESSAGE_OPENING);
+	pass_ms(w, 100 * 1000);
+	assert_true(w->sent_count < (size_t)LIMIT_MESSAGE_OPENING * 100);
+	here = w->sent_count;
+	pass_ms(w, 10 * 1000);
+	ack_all(w, here);
+	for (int i = 0; i < 20; i++) {
+		here = w->sent_count;
+		pass_ms(w, 8000);
+		ack_all(w, here);
+	}
+	for (uint64_t i = 1; i <= 200; i++)
+		assert_int_equal(state_of(w, i), MESSAGE_RECEIVED);
+	assert_int_equal(message_load(w->m).out_count, 0);
+	assert_int_equal(message_load(w->m).out_bytes, 0);
+	world_free(w);
+}
+
+static void test_caps(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_order o = {.handle = 1, .dst = node_ip(2, 1), .len = 1, .deadline_s = 86401};
+
+	(void)state;
+	order(w, &o, -EINVAL);
+	o.deadline_s = 0;
+	o.len = ((size_t)1 << 30) + 1;
+	assert_int_equal(message_send(w->m, &o, w->now, NOW_S, NULL), -EINVAL);
+	o.len = 1;
+	for (o.handle = 1; o.handle <= LIMIT_MESSAGE_OUT_PER_NET64; o.handle++)
+		order(w, &o, 0);
+	order(w, &o, -ENOSPC);
+	o.handle = 7;
+	order(w, &o, -EEXIST);
+	o.handle = 1000000;
+	o.dst = node_ip(3, 1);
+	order(w, &o, 0);
+	pass_ms(w, 300 * 1000);
+	o.handle++;
+	o.dst = node_ip(2, 1);
+	order(w, &o, 0);
+	assert_int_equal(message_count(w->m, MESSAGE_GIVEN_UP), LIMIT_MESSAGE_OUT_PER_NET64 + 1);
+	world_free(w);
+}
+
+/* To ourselves: given at once, received when stored, tried again when it could not be. */
+static void test_local(void **state)
+{
+	struct world *w = world_new(0);
+	const struct ip6 self = node_ip(1, 1);
+	struct message_order o = {
+		.handle = 1, .dst = node_ip(1, 9), .len = 5000, .topic = (const uint8_t *)"t", .topic_len = 1};
+
+	(void)state;
+	order(w, &o, 0);
+	assert_int_equal(w->in_count, 1);
+	assert_int_equal(w->in.len, 5000);
+	assert_int_equal(w->payload[4999], 4999 % 251);
+	assert_int_equal(w->in.topic_len, 1);
+	assert_memory_equal(w->in.id, o.id, sizeof(o.id));
+	assert_true(ip6_eq(&w->in.src, &self) && ip6_eq(&w->in.dst, &o.dst));
+	pass_ms(w, 400 * 1000); /* the disk is slow: the deadline waits for it */
+	assert_int_equal(state_of(w, 1), MESSAGE_PENDING);
+	message_stored(w->m, w->in.token, true, w->now);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	message_read(w->m, &w->in.src, &w->in.dst, w->in.id, w->now);
+	assert_int_equal(state_of(w, 1), MESSAGE_READ);
+
+	o.handle = 2;
+	order(w, &o, 0);
+	message_stored(w->m, w->in.token, false, w->now);
+	assert_int_equal(w->in_count, 2);
+	pass_ms(w, 1000);
+	assert_int_equal(w->in_count, 3);
+	message_stored(w->m, w->in.token, false, w->now);
+	pass_ms(w, 1000);
+	message_stored(w->m, w->in.token, true, w->now);
+	assert_int_equal(state_of(w, 2), MESSAGE_RECEIVED);
+
+	o.handle = 3;
+	order(w, &o, 0);
+	assert_int_equal(w->sent_count, 0);
+	world_free(w); /* while it is being stored */
+}
+
+/* Orders of a former life: some to go on with, some only to tell about, one whose time is over. */
+static void test_former_life(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_order o = {
+		.handle = 1, .has_id = true, .dst = node_ip(2, 1), .len = 9, .created_s = NOW_S - 100};
+	struct message_status s;
+
+	(void)state;
+	memset(o.id, 1, sizeof(o.id));
+	order(w, &o, 0);
+	assert_true(message_find(w->m, 1, &s));
+	assert_int_equal(s.created_s, NOW_S - 100);
+	assert_int_equal(s.deadline_s, NOW_S + 200);
+	pass_ms(w, 200 * 1000);
+	assert_int_equal(state_of(w, 1), MESSAGE_ABORTED);
+
+	o.handle = 2;
+	memset(o.id, 2, sizeof(o.id));
+	o.state = MESSAGE_RECEIVED;
+	order(w, &o, 0);
+	assert_int_equal(state_of(w, 2), MESSAGE_RECEIVED);
+	give_read(w, 2, o.id);
+	assert_int_equal(state_of(w, 2), MESSAGE_READ);
+	pass_ms(w, 500 * 1000);
+	assert_false(message_find(w->m, 2, &s));
+
+	o.handle = 3;
+	memset(o.id, 3, sizeof(o.id));
+	o.state = MESSAGE_PENDING;
+	o.created_s = NOW_S - 301;
+	w->sent_count = 0;
+	order(w, &o, 0);
+	assert_int_equal(state_of(w, 3), MESSAGE_ABORTED);
+	assert_int_equal(w->sent_count, 0);
+	world_free(w);
+}
+
+/* Every state has a world that ends in it without a leak. */
+static void test_end_at_any_time(void **state)
+{
+	(void)state;
+	for (size_t acks = 0; acks <= 40; acks++) {
+		struct world *w = world_new(0);
+
+		(void)send_len(w, 1, (size_t)30 * 1300);
+		(void)send_len(w, 2, 1);
+		for (size_t i = 0; i < acks && i < w->sent_count; i++)
+			ack(w, i);
+		pass_ms(w, 3000);
+		world_free(w);
+	}
+	message_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes),	       cmocka_unit_test(test_chunking),
+		cmocka_unit_test(test_retransmission), cmocka_unit_test(test_fast_retransmission),
+		cmocka_unit_test(test_window),	       cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_foreign_acks),   cmocka_unit_test(test_cut_acks),
+		cmocka_unit_test(test_probe),	       cmocka_unit_test(test_read),
+		cmocka_unit_test(test_replies),	       cmocka_unit_test(test_confusable),
+		cmocka_unit_test(test_reply_is_ack),   cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_caps),	       cmocka_unit_test(test_local),
+		cmocka_unit_test(test_former_life),    cmocka_unit_test(test_end_at_any_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
