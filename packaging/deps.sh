@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs with apt what is missing. deps.sh build | test | demo. Nothing to do: no root needed, no network used.
 set -eu
-build="gcc libc6-dev make pkg-config libsodium-dev libipsec-mb-dev libmnl-dev libuv1-dev libcap-ng-dev libseccomp-dev uthash-dev"
+build="gcc libc6-dev make libsodium-dev libipsec-mb-dev libmnl-dev libuv1-dev libcap-ng-dev libseccomp-dev uthash-dev"
 demo="python3 iproute2 iputils-ping traceroute procps socat util-linux"
-test="$demo git clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 shellcheck libcmocka-dev libcjson-dev
+test="$demo clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 shellcheck libcmocka-dev libcjson-dev
 python3-cryptography man-db iperf3 ethtool"
 case ${1:-build} in
 build) want="$build" ;;
@@ -17,8 +17,8 @@ for p in $want; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
-echo "installing:$missing"
 [ "$(id -u)" = 0 ] || { echo "these packages are missing; install them as root:$missing" >&2; exit 1; }
+echo "installing with apt, which takes a minute or two:$missing"
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
 apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {

@@ -64,7 +64,7 @@ fuzz: fuzz-bin ## fuzz each target for FUZZ_SECONDS (default 60)
 
 .PHONY: lint fmt $(addprefix lint-,layers functions headers format tidy shell tables)
 lint: $(addprefix lint-,layers functions headers format tidy shell tables) ## layers, sizes, headers, format, clang-tidy, shellcheck
-OUR_C = $(shell git ls-files -co --exclude-standard '*.c' '*.h' | grep -v -e '^tests/bench/ref.c' -e '^tests/bench/load.c')
+OUR_C = $(shell find * -path build -prune -o -name '*.[ch]' -print | grep -v -e '^tests/bench/ref.c' -e '^tests/bench/load.c')
 lint-layers lint-functions lint-headers lint-tables: lint-%:
 	$(Q)tests/lint/$*.sh
 lint-format:
@@ -73,7 +73,7 @@ lint-tidy: $(B)/build.h
 	$(Q)printf '%s\n' $(CONTROLD_SRC) $(FASTPATH_SRC) | sort -u | xargs -P 2 -I @ clang-tidy-14 --quiet @ -- -std=gnu17 -D_GNU_SOURCE -iquote . \
 		-include $(B)/build.h -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' 2>/dev/null
 lint-shell:
-	$(Q)shellcheck -x $$(git ls-files -co --exclude-standard '*.sh' 'tests/run' '.ci/run')
+	$(Q)shellcheck -x $$(find * -path build -prune -o -name '*.sh' -print) tests/run .ci/run
 fmt: ## format all C files
 	$(Q)clang-format-14 -i $(OUR_C)
 
@@ -83,7 +83,7 @@ deps-test deps-demo: deps-%:
 test: deps-test ## everything that must hold (root; installs what it needs with apt)
 	$(Q)tests/run
 demo: deps-demo ## three nodes in network namespaces, shown at work (root; installs what it needs with apt)
-	$(Q)$(MAKE) -s all
+	$(Q)$(MAKE) -s -j$$(nproc) all
 	$(Q)tests/demo.sh
 soak: deps-test ## the long forms: hours of fuzzing, simulation, restarts
 	$(Q)$(MAKE) -s all tests-bin fuzz-bin

@@ -3,7 +3,7 @@
 # No function over sixty lines, no file over five hundred. Prints offenders; exit 1 if any.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-files=$(git ls-files -co --exclude-standard '*.c' '*.h')
+files=$(find . -path ./build -prune -o -name '*.[ch]' -print)
 long=$(echo "$files" | xargs awk '
 	FNR == 1 { open = 0 }
 	/^\{/ { open = FNR }
