@@ -276,14 +276,18 @@ void announce_tables(struct babel *b, struct mono now)
 
 struct mono announce_tick(struct babel *b, struct mono now)
 {
+	/* What is due soon goes along: an idle node wakes once for both. */
+	const struct mono soon = mono_add_us(now, (int64_t)b->network->own_update_ms * 1000 / 8);
+
 	while (b->neigh_count && mono_is_due(b->heap[0]->due, now)) {
 		struct neigh *n = b->heap[0];
+		const bool table_rests = n->has_table && !n->walking;
 
-		if (mono_is_due(n->own_due, now)) {
+		if (mono_is_due(n->own_due, soon)) {
 			announce_own(b, n);
 			n->own_due = mono_add_us(now, jittered_us(b, b->network->own_update_ms));
 		}
-		if (mono_is_due(n->table_due, now))
+		if (mono_is_due(n->table_due, table_rests ? soon : now))
 			table_slice(b, n, now);
 		neigh_reschedule(b, n);
 	}
