@@ -16,6 +16,7 @@ rule() {
 	fastpath/sandbox.c) echo 'shared/ fastpath/ | seccomp.h cap-ng.h' ;;
 	fastpath/*) echo 'shared/ fastpath/ | sodium.h uthash.h utlist.h' ;;
 	controld/babel/*) echo 'shared/ controld/babel/ | uthash.h utlist.h' ;;
+	controld/message/*) echo 'shared/ controld/message/ | uthash.h utlist.h' ;;
 	controld/links/*) echo 'shared/ controld/links/ controld/loop.h | uthash.h utlist.h sodium.h' ;;
 	controld/kernel/*) echo 'shared/ controld/kernel/ controld/loop.h | libmnl/ cap-ng.h uthash.h utlist.h' ;;
 	controld/cli/*) echo 'shared/ controld/cli/ controld/loop.h | cJSON.h cjson/ sodium.h' ;;
