@@ -21,7 +21,7 @@ done
 echo "installing with apt, which takes a minute or two:$missing"
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
-apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
-	apt-get update -q >/dev/null
-	apt-get install -y -q --no-install-recommends $missing >/dev/null
+apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
+	apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
+	apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends $missing >/dev/null
 }

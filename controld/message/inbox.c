@@ -17,10 +17,14 @@ static bool has_announcement(const struct incoming *in, bool reply, const struct
 	return in->reply == reply && in->length == init->length && topic_is(&in->topic, init->topic, init->topic_len);
 }
 
+static bool is_announced_alike(const struct incoming *a, const struct incoming *b)
+{
+	return a->reply == b->reply && a->length == b->length && topic_is(&a->topic, b->topic.bytes, b->topic.len);
+}
+
 static bool is_same(const struct incoming *a, const struct incoming *b)
 {
-	return a->reply == b->reply && a->length == b->length && a->count == b->count &&
-	       topic_is(&a->topic, b->topic.bytes, b->topic.len) &&
+	return is_announced_alike(a, b) && a->count == b->count &&
 	       memcmp(a->checksum, b->checksum, sizeof(a->checksum)) == 0;
 }
 
@@ -46,6 +50,25 @@ static struct incoming *find_completed(const struct arrival *a, bool reply, cons
 	return NULL;
 }
 
+/* Its INIT came again: of those of its sender and id it is the one that next chunks belong to. */
+static void mark_reopened(const struct arrival *a, struct incoming *done)
+{
+	for (struct incoming *in = a->list; in; in = in->next)
+		in->reopened &= in->state != IN_DONE;
+	done->reopened = true;
+}
+
+/* INIT of a completed message, while open is perhaps open. A reopened one was opened by mistake, then. */
+static void on_init_again(struct message_core *m, const struct packet *p, struct incoming *completed,
+			  struct incoming *open)
+{
+	if (completed->state == IN_DONE)
+		mark_reopened(completed->arrival, completed);
+	if (open && open->reopened)
+		arrivals_forget(m, open);
+	acknowledge(m, p, FRAME_INIT_ACK);
+}
+
 static void on_init(struct message_core *m, const struct packet *p)
 {
 	const struct frame *f = p->frame;
@@ -56,8 +79,7 @@ static void on_init(struct message_core *m, const struct packet *p)
 		struct incoming *completed = find_completed(a, f->reply, &f->init);
 
 		if (completed) {
-			completed->reopened |= completed->state == IN_DONE;
-			acknowledge(m, p, FRAME_INIT_ACK);
+			on_init_again(m, p, completed, in);
 			return;
 		}
 		if (in)
@@ -140,7 +162,7 @@ static void on_done_again(struct message_core *m, const struct packet *p, const 
 			other = in;
 	}
 	if (other)
-		other->reopened = true;
+		mark_reopened(a, other);
 	m->counts[MESSAGE_PACKET_IGNORED]++;
 }
 
@@ -166,15 +188,13 @@ static void offer(struct message_core *m, struct incoming *in)
 	m->ops->received(m->ctx, &view);
 }
 
-/* in is whole and new, unless one like it is completed. */
+/* in is whole and new, unless one like it is being stored: then that one's ACK will do. */
 static void conclude(struct message_core *m, const struct packet *p, struct incoming *in)
 {
 	for (const struct incoming *other = in->arrival->list; other; other = other->next) {
-		if (other->state == IN_OPEN || !is_same(other, in))
+		if (other->state != IN_STORING || !is_same(other, in))
 			continue;
 		m->counts[MESSAGE_REPEATED]++;
-		if (other->state == IN_DONE)
-			acknowledge(m, p, FRAME_DONE_ACK);
 		arrivals_forget(m, in);
 		return;
 	}
@@ -183,17 +203,44 @@ static void conclude(struct message_core *m, const struct packet *p, struct inco
 	offer(m, in);
 }
 
+/* The completed message whose DONE this is again, while another is open that it cannot belong to, or is a repetition.
+ */
+static const struct incoming *find_repeated(const struct incoming *open, const struct frame_done *d)
+{
+	for (const struct incoming *in = open->arrival->list; in; in = in->next)
+		if (in->state == IN_DONE && in->count == d->count &&
+		    memcmp(in->checksum, d->checksum, sizeof(in->checksum)) == 0 &&
+		    (in->length != open->length || is_announced_alike(in, open)))
+			return in;
+	return NULL;
+}
+
+static void on_repeated(struct message_core *m, const struct packet *p, struct incoming *open,
+			const struct incoming *done)
+{
+	m->counts[MESSAGE_REPEATED]++;
+	acknowledge(m, p, FRAME_DONE_ACK);
+	if (is_announced_alike(open, done))
+		arrivals_forget(m, open);
+}
+
 static void on_done(struct message_core *m, const struct packet *p)
 {
 	const struct frame_done *d = &p->frame->done;
 	const struct arrival *a = arrivals_find(m, p);
 	struct incoming *in = find_state(a, IN_OPEN);
+	const struct incoming *repeated;
 
 	if (!in) {
 		on_done_again(m, p, a);
 		return;
 	}
 	touch(m, in, p->now);
+	repeated = find_repeated(in, d);
+	if (repeated) {
+		on_repeated(m, p, in, repeated);
+		return;
+	}
 	if (!assemble_is_complete(in, d, p->now) || !m->ops->key(m->ctx, p->src, in->public_key)) {
 		m->counts[MESSAGE_DONE_REFUSED]++;
 		return;

@@ -36,7 +36,7 @@ struct world {
 	uint8_t topic[FRAME_TOPIC_MAX_BYTES], *payload;
 	size_t in_count;
 	bool no_key;
-	uint8_t dice;
+	unsigned dice;
 };
 
 /* Host of node n; its /64 is 400+n. */
@@ -93,7 +93,9 @@ static inline void world_random(void *ctx, void *out, size_t len)
 {
 	struct world *w = ctx;
 
-	memset(out, ++w->dice, len);
+	w->dice++;
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)out)[i] = (uint8_t)(w->dice >> 8 * (i % 2));
 }
 
 static inline struct world *world_new(size_t max_length)

@@ -74,7 +74,7 @@ static void test_chunking(void **state)
 	for (size_t i = 0; i < vectors_count("chunking"); i++)
 		check_split((size_t)vectors_number("chunking/%zu/length", i),
 			    vectors_number("chunking/%zu/even_split_last", i));
-	check_split(4 * 1024 * 1024, 1300);
+	check_split((size_t)4 * 1024 * 1024, 1299);
 }
 
 /* INIT again and again, never after its ACK; chunks then, DONE with the last ACK, each repeated alone. */
@@ -411,17 +411,20 @@ static void test_reply_is_ack(void **state)
 	struct world *w = world_new(0);
 	const struct message_order o = send_len(w, 1, 10);
 	const struct ip6 src = node_ip(2, 1);
-	struct frame f = init_frame(o.id[0], 3, true, "");
+	struct frame f = init_frame(0, 3, true, "");
 
 	(void)state;
 	ack(w, 0);
 	ack(w, 1);
 	assert_true(last_is(w, FRAME_DONE));
+	memcpy(f.id, o.id, sizeof(f.id));
 	give(w, &src, &f);
-	f = chunk_frame(o.id[0], 0, 0, (const uint8_t *)"abc", 3);
+	f = chunk_frame(0, 0, 0, (const uint8_t *)"abc", 3);
+	memcpy(f.id, o.id, sizeof(f.id));
 	give(w, &src, &f);
 	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
-	f = done_frame(o.id[0], 1, (const uint8_t *)"abc", 3);
+	f = done_frame(0, 1, (const uint8_t *)"abc", 3);
+	memcpy(f.id, o.id, sizeof(f.id));
 	give(w, &src, &f);
 	assert_int_equal(w->in_count, 1);
 	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
