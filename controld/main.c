@@ -33,7 +33,8 @@ int main(int argc, char **argv)
 	}
 	siphash_init();
 	verdict = options_parse(&o, argc, argv, stdout, stderr);
-	if ((verdict == OPTIONS_RUN || (verdict == OPTIONS_EXIT_OK && o.check)) && !daemon_check(&o, &network200, stderr))
+	if ((verdict == OPTIONS_RUN || (verdict == OPTIONS_EXIT_OK && o.check)) &&
+	    !daemon_check(&o, &network200, stderr))
 		verdict = OPTIONS_EXIT_USAGE;
 	switch (verdict) {
 	case OPTIONS_RUN:

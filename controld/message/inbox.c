@@ -24,8 +24,7 @@ static bool is_announced_alike(const struct incoming *a, const struct incoming *
 
 static bool is_same(const struct incoming *a, const struct incoming *b)
 {
-	return is_announced_alike(a, b) && a->count == b->count &&
-	       memcmp(a->checksum, b->checksum, sizeof(a->checksum)) == 0;
+	return is_announced_alike(a, b) && memcmp(a->checksum, b->checksum, sizeof(a->checksum)) == 0;
 }
 
 static void touch(struct message_core *m, struct incoming *in, struct mono now)
@@ -208,8 +207,7 @@ static void conclude(struct message_core *m, const struct packet *p, struct inco
 static const struct incoming *find_repeated(const struct incoming *open, const struct frame_done *d)
 {
 	for (const struct incoming *in = open->arrival->list; in; in = in->next)
-		if (in->state == IN_DONE && in->count == d->count &&
-		    memcmp(in->checksum, d->checksum, sizeof(in->checksum)) == 0 &&
+		if (in->state == IN_DONE && memcmp(in->checksum, d->checksum, sizeof(in->checksum)) == 0 &&
 		    (in->length != open->length || is_announced_alike(in, open)))
 			return in;
 	return NULL;
