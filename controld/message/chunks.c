@@ -51,7 +51,7 @@ void chunks_done(struct message_core *m, struct outgoing *o, struct mono now)
 	memcpy(f.done.checksum, o->checksum, sizeof(f.done.checksum));
 	send_frame(m, o, &f);
 	o->tries++;
-	if (o->count > 0 && o->tries > (uint32_t)PROBE_AFTER << o->rounds) {
+	if (o->count > 0 && o->acked == o->count && o->tries > (uint32_t)PROBE_AFTER << o->rounds) {
 		o->probing = true;
 		send_chunk(m, o, 0);
 	}
@@ -123,7 +123,7 @@ void chunks_lost(struct message_core *m, struct chunk *c)
 		outbox_list_add(o, OUT_READY);
 }
 
-/* The receiver takes chunks in again: it has lost some, and all but this one are sent anew. */
+/* The receiver takes chunks in again: it may have lost some, and all but this one are sent anew. */
 static void send_all_again(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	o->probing = false;
@@ -138,7 +138,9 @@ static void send_all_again(struct message_core *m, struct outgoing *o, struct mo
 	for (uint32_t i = 1; i < o->count; i++)
 		lose(&o->chunks[i]);
 	outbox_list_add(o, OUT_READY);
-	timer_set(&m->timers, &o->timer, o->deadline);
+	/* DONE is asked on beside them: it may have been complete after all. */
+	o->tries = 1;
+	timer_set(&m->timers, &o->timer, mono_min(o->deadline, mono_add_us(now, done_wait_us(o))));
 }
 
 static void take_ack(struct message_core *m, struct outgoing *o, struct chunk *c, struct mono now)

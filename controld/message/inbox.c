@@ -91,7 +91,7 @@ static void on_init(struct message_core *m, const struct packet *p)
 	acknowledge(m, p, FRAME_INIT_ACK);
 }
 
-/* A done one whose INIT came again is taken in again. */
+/* A done one whose INIT came again is taken in again; not while another is being stored, which may yet come back. */
 static struct incoming *reopen(struct message_core *m, const struct packet *p, struct arrival *a)
 {
 	struct frame_init init;
@@ -100,7 +100,7 @@ static struct incoming *reopen(struct message_core *m, const struct packet *p, s
 	for (done = a ? a->list : NULL; done; done = done->next)
 		if (done->state == IN_DONE && done->reopened)
 			break;
-	if (!done)
+	if (!done || find_state(a, IN_STORING))
 		return NULL;
 	init = (struct frame_init){.length = done->length, .topic = done->topic.bytes, .topic_len = done->topic.len};
 	in = arrivals_open(m, p, done->reply, &init);
@@ -353,19 +353,17 @@ void message_remember(struct message_core *m, const struct message_in *in, int64
 
 void inbox_fini(struct message_core *m)
 {
-	struct arrival *a, *next_arrival;
-	struct incoming *in, *next;
+	struct incoming *local;
 
-	HASH_ITER (hh, m->arrivals, a, next_arrival) {
-		size_t left;
+	while (m->arrivals)
+		arrivals_forget(m, m->arrivals->list);
+	local = m->storing; /* no others are left */
+	HASH_CLEAR(hh, m->storing);
+	while (local) {
+		struct incoming *next = local->hh.next;
 
-		LL_COUNT(a->list, in, left);
-		while (left--)
-			arrivals_forget(m, a->list);
-	}
-	HASH_ITER (hh, m->storing, in, next) {
-		HASH_DELETE(hh, m->storing, in);
-		topic_fini(&in->topic);
-		free(in);
+		topic_fini(&local->topic);
+		free(local);
+		local = next;
 	}
 }

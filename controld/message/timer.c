@@ -42,7 +42,7 @@ static void make_room(struct timers *ts)
 	if (ts->count + 1 < ts->room)
 		return;
 	ts->room = ts->room ? 2 * ts->room : FIRST_ROOM;
-	ts->heap = realloc(ts->heap, ts->room * sizeof(*ts->heap));
+	ts->heap = realloc(ts->heap, ts->room * sizeof(struct timer *));
 	if (!ts->heap)
 		abort();
 }
