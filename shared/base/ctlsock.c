@@ -38,6 +38,7 @@ struct ctlsock {
 	uint64_t malformed;
 	size_t queued;
 	struct datagram *head, *tail;
+	struct datagram *spare; /* a large one, wiped: a quiet socket sends with it again and again */
 	uint8_t in[HEADER_BYTES + LIMIT_CTL_DATAGRAM_BYTES] __attribute__((aligned(CTL_ALIGN)));
 };
 
@@ -65,12 +66,15 @@ struct ctlsock *ctlsock_new(int fd, const struct ctlsock_ops *ops, void *ctx)
 	return s;
 }
 
-static void datagram_free(struct datagram *d)
+static void datagram_free(struct ctlsock *s, struct datagram *d)
 {
 	if (d->fd >= 0)
 		close(d->fd);
 	secret_wipe(d->bytes, d->len);
-	free(d);
+	if (d->cap == LIMIT_CTL_DATAGRAM_BYTES && !s->spare)
+		s->spare = d;
+	else
+		free(d);
 }
 
 void ctlsock_free(struct ctlsock *s)
@@ -81,9 +85,10 @@ void ctlsock_free(struct ctlsock *s)
 		struct datagram *d = s->head;
 
 		s->head = d->next;
-		datagram_free(d);
+		datagram_free(s, d);
 	}
 	close(s->fd);
+	free(s->spare);
 	free(s);
 }
 
@@ -109,8 +114,12 @@ uint64_t ctlsock_malformed(const struct ctlsock *s)
 
 static struct datagram *datagram_add(struct ctlsock *s, size_t cap, int fd)
 {
-	struct datagram *d = malloc(sizeof(*d) + cap);
+	struct datagram *d = s->spare;
 
+	if (d && cap == d->cap)
+		s->spare = NULL;
+	else
+		d = malloc(sizeof(*d) + cap);
 	assert(d);
 	*d = (struct datagram){.cap = cap, .fd = fd};
 	if (s->tail)
@@ -213,7 +222,7 @@ int ctlsock_flush(struct ctlsock *s)
 		s->head = d->next;
 		if (!s->head)
 			s->tail = NULL;
-		datagram_free(d);
+		datagram_free(s, d);
 	}
 	return 0;
 }
