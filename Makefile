@@ -22,12 +22,13 @@ ALLCFLAGS = -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) $(OPT) $(HARDEN) -DLIBEXE
 ALLLDFLAGS = $(if $(SAN),-fsanitize=$(SAN)) -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 
 BASE_SRC     := $(wildcard shared/base/*.c)
-CORE_SRC     := $(wildcard controld/babel/*.c) $(wildcard controld/node*.c)
+CORE_SRC     := $(wildcard controld/babel/*.c) $(wildcard controld/message/*.c) $(wildcard controld/node*.c) $(wildcard controld/post*.c)
 CONTROLD_SRC := $(BASE_SRC) $(CORE_SRC) $(filter-out $(CORE_SRC),$(wildcard controld/*.c)) \
-                $(wildcard controld/links/*.c controld/kernel/*.c controld/cli/*.c)
+                $(wildcard controld/links/*.c controld/kernel/*.c controld/cli/*.c) \
+                $(wildcard controld/store/*.c controld/api/*.c)
 FASTPATH_SRC := $(BASE_SRC) $(wildcard fastpath/*.c)
 obj           = $(patsubst %.c,$(B)/obj/%.o,$(1))
-CONTROLD_LIB := -luv -lmnl -lcap-ng -lsodium
+CONTROLD_LIB := -lwebsockets -lcjson -lsqlite3 -luv -lmnl -lcap-ng -lsodium
 FASTPATH_LIB := -lIPSec_MB -lseccomp -lcap-ng -lsodium
 
 .PHONY: all

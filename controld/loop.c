@@ -434,6 +434,11 @@ static void pool_close(struct loop *l)
 
 /* The loop. */
 
+void *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
 struct loop *loop_new(void)
 {
 	struct loop *l = make(sizeof(*l));

@@ -23,6 +23,9 @@ void loop_free(struct loop *l); /* everything on it must have been freed */
 void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 
+/* The uv_loop_t, for a library that brings handles of its own; they must be gone before loop_free(). */
+void *loop_uv(struct loop *l);
+
 /* Watches fd (borrowed) for LOOP_READ and LOOP_WRITE; errors and hang-ups are reported as every event asked for. */
 struct loop_fd *loop_fd_new(struct loop *l, int fd, unsigned events, void (*fn)(void *ctx, unsigned events), void *ctx);
 void loop_fd_want(struct loop_fd *f, unsigned events);

@@ -16,7 +16,7 @@ struct option_list {
 	size_t count;
 };
 
-enum subcommand { SUBCOMMAND_NONE, SUBCOMMAND_INSPECT };
+enum subcommand { SUBCOMMAND_NONE, SUBCOMMAND_INSPECT, SUBCOMMAND_API /* words says which: cli/cli.h */ };
 
 /* The type of each kind of option. */
 #define OPTION_FLAG bool
@@ -29,6 +29,11 @@ enum subcommand { SUBCOMMAND_NONE, SUBCOMMAND_INSPECT };
 #define OPTION_ADDRESS char *
 #define OPTION_IFNAME char *
 #define OPTION_PEERS struct option_list
+#define OPTION_NAMES struct option_list
+#define OPTION_BODY uint64_t
+#define OPTION_LENGTH uint64_t
+#define OPTION_SIZE uint64_t
+#define OPTION_COUNT uint32_t
 #define OPTION_LISTEN struct option_list
 
 /* One member per line of options.def: peers, listen, port, ... Strings are owned; one without a default may be NULL. A
@@ -41,6 +46,8 @@ struct options {
 	enum subcommand subcommand;
 	bool inspect_json;
 	char *inspect_key; /* owned; NULL: our own */
+	char **words; /* borrowed from argv: the command and what follows it */
+	int word_count;
 };
 
 enum options_verdict {

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stdlib.h>
 
@@ -14,7 +15,14 @@ enum {
 	PATH_MAX_BYTES = 4096,
 	HOST_MAX_BYTES = 253,
 	LABEL_MAX_BYTES = 63,
+	COUNT_MAX = 1000000,
+	BODY_MIN_BYTES = 64 * 1024,
+	LENGTH_MIN_BYTES = 1024,
+	LENGTH_MAX_BYTES = 1024 * 1024 * 1024,
+	SIZE_MIN_BYTES = 1024 * 1024,
 };
+
+static const uint64_t size_max_bytes = 1024ULL * 1024 * 1024 * 1024;
 
 char *options_copy(const char *text)
 {
@@ -22,6 +30,19 @@ char *options_copy(const char *text)
 
 	assert(s);
 	return s;
+}
+
+/* In the largest unit that divides it. */
+static void print_bytes(uint64_t n, char out[24])
+{
+	static const char units[] = " KMG";
+	int unit = 0;
+
+	while (unit < 3 && n >= 1024 && n % 1024 == 0) {
+		n /= 1024;
+		unit++;
+	}
+	snprintf(out, 24, "%" PRIu64 "%.*s", n, unit != 0, units + unit);
 }
 
 static void clear_list(void *field)
@@ -197,8 +218,11 @@ static bool parse_text(void *field, const char *value, char *why)
 	return true;
 }
 
+/* An address with its port, or none. */
 static bool parse_address(void *field, const char *value, char *why)
 {
+	if (strcmp(value, "none") == 0)
+		return parse_text(field, value, why);
 	return host_port_is_valid(value, false, why) && parse_text(field, value, why);
 }
 
@@ -248,6 +272,58 @@ static bool parse_listen(void *field, const char *value, char *why)
 	return host_port_is_valid(whole, false, why) && list_add(field, value, why);
 }
 
+/* What a browser or a proxy may send: no blanks, nothing unprintable. */
+static bool parse_name(void *field, const char *value, char *why)
+{
+	if (!*value || strlen(value) > HOST_MAX_BYTES)
+		return refuse(why, "empty or too long");
+	for (const char *c = value; *c; c++) {
+		if (*c <= ' ' || *c > '~' || *c == ',')
+			return refuse(why, "no blank, comma or unprintable character can be in it");
+	}
+	return list_add(field, value, why);
+}
+
+/* Digits, then nothing, K, M or G, in powers of 1024. */
+static bool parse_bytes(const char *value, uint64_t min, uint64_t max, uint64_t *out, char *why)
+{
+	static const char units[] = "KMG";
+	const size_t digits = strspn(value, "0123456789");
+	const char *unit = value[digits] ? strchr(units, value[digits]) : NULL;
+	uint64_t n = digits && digits <= 12 ? strtoull(value, NULL, 10) : 0;
+	char low[24], high[24];
+
+	if (unit)
+		n <<= 10 * (unit - units + 1);
+	*out = n;
+	if (n >= min && n <= max && value[digits + (unit != NULL)] == '\0')
+		return true;
+	print_bytes(min, low);
+	print_bytes(max, high);
+	snprintf(why, OPTION_WHY_BYTES, "not a number of bytes from %s to %s: 65536, 64K, 2M, 1G", low, high);
+	return false;
+}
+
+static bool parse_body(void *field, const char *value, char *why)
+{
+	return parse_bytes(value, BODY_MIN_BYTES, LIMIT_API_BODY_BYTES_MAX, field, why);
+}
+
+static bool parse_length(void *field, const char *value, char *why)
+{
+	return parse_bytes(value, LENGTH_MIN_BYTES, LENGTH_MAX_BYTES, field, why);
+}
+
+static bool parse_size(void *field, const char *value, char *why)
+{
+	return parse_bytes(value, SIZE_MIN_BYTES, size_max_bytes, field, why);
+}
+
+static bool parse_count(void *field, const char *value, char *why)
+{
+	return parse_number(value, 1, COUNT_MAX, (uint32_t *)field, why);
+}
+
 static void clear_text(void *field)
 {
 	char **text = field;
@@ -274,6 +350,14 @@ static void print_port(const void *field, const char *key, int key_len, FILE *ou
 static void print_mtu(const void *field, const char *key, int key_len, FILE *out)
 {
 	fprintf(out, "%.*s = %u\n", key_len, key, *(const uint32_t *)field);
+}
+
+static void print_size(const void *field, const char *key, int key_len, FILE *out)
+{
+	char text[24];
+
+	print_bytes(*(const uint64_t *)field, text);
+	fprintf(out, "%.*s = %s\n", key_len, key, text);
 }
 
 static void print_level(const void *field, const char *key, int key_len, FILE *out)
@@ -317,6 +401,11 @@ const struct option_kind option_kinds[] = {
 	[IFNAME] = {"NAME", parse_ifname, print_text, clear_text, false, true},
 	[PEERS] = {"ADDR...", parse_peer, print_list, clear_list, true, true},
 	[LISTEN] = {"ADDR", parse_listen, print_list, clear_list, true, true},
+	[NAMES] = {"NAME", parse_name, print_list, clear_list, true, true},
+	[BODY] = {"BYTES", parse_body, print_size, clear_nothing, false, true},
+	[LENGTH] = {"BYTES", parse_length, print_size, clear_nothing, false, true},
+	[SIZE] = {"BYTES", parse_size, print_size, clear_nothing, false, true},
+	[COUNT] = {"N", parse_count, print_mtu, clear_nothing, false, true},
 };
 
 int options_listen(const struct options *o, size_t i, struct endpoint *out)

@@ -7,7 +7,24 @@
 
 enum { OPTION_WHY_BYTES = 160 };
 
-enum option_kind_number { FLAG, COMMAND, PORT, MTU, LEVEL, PATH, CONFIG, ADDRESS, IFNAME, PEERS, LISTEN };
+enum option_kind_number {
+	FLAG,
+	COMMAND,
+	PORT,
+	MTU,
+	LEVEL,
+	PATH,
+	CONFIG,
+	ADDRESS,
+	IFNAME,
+	PEERS,
+	LISTEN,
+	NAMES,
+	BODY,
+	LENGTH,
+	SIZE,
+	COUNT
+};
 
 struct option_kind {
 	const char *argument; /* its name in --help; NULL: takes none */

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs with apt what is missing. deps.sh build | test | demo. Nothing to do: no root needed, no network used.
 set -eu
-build="gcc libc6-dev make libsodium-dev libipsec-mb-dev libmnl-dev libuv1-dev libcap-ng-dev libseccomp-dev uthash-dev"
-demo="python3 iproute2 iputils-ping traceroute procps socat util-linux"
-test="$demo clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 shellcheck libcmocka-dev libcjson-dev
-python3-cryptography man-db iperf3 ethtool"
+build="gcc libc6-dev make libsodium-dev libipsec-mb-dev libmnl-dev libuv1-dev libcap-ng-dev libseccomp-dev uthash-dev
+libwebsockets-dev libwebsockets-evlib-uv libcjson-dev libsqlite3-dev"
+demo="python3 python3-websockets iproute2 iputils-ping traceroute procps socat util-linux"
+test="$demo clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 shellcheck libcmocka-dev
+python3-cryptography man-db iperf3 ethtool
+chromium chromium-driver python3-selenium python3-venv sqlite3 curl b3sum"
 case ${1:-build} in
 build) want="$build" ;;
 demo) want="$build $demo" ;;

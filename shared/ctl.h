@@ -166,6 +166,26 @@ struct ctl_tlv {
 	__u32 link;
 };
 
+/* User data that is not the host's, namely messages; the bytes after the user-data header follow. Down: to be sealed
+ * and sent; src lies in our /64, dst outside of it. Up: opened; src lies in the /64 of the key it was opened with, dst
+ * in ours. Dropped and counted where the other side does not keep up. */
+enum { CTL_USER_KEY_STATIC = 1 };
+
+struct ctl_user_down {
+	struct ip6 src, dst;
+	__u8 type; /* WIRE_USER_* */
+	__u8 hop_limit;
+	__u8 reserved[6];
+};
+
+struct ctl_user_up {
+	struct ip6 src, dst;
+	__u32 link; /* it came over */
+	__u8 type;
+	__u8 key; /* CTL_USER_KEY_* */
+	__u8 reserved[2];
+};
+
 enum ctl_down_reason {
 	CTL_DOWN_CLOSED, /* end of stream */
 	CTL_DOWN_ERROR, /* socket error: error is the errno */

@@ -96,6 +96,41 @@ enum {
 	LIMIT_MESSAGE_OPENING = 64, /* INITs to one destination that wait for an answer; the others wait their turn */
 	LIMIT_MESSAGE_WINDOW = 2048, /* chunks in flight to one destination */
 
+	/* The inbox: complete messages that nobody has taken yet. Full: a message is not acknowledged, its sender tries
+	   again. */
+	LIMIT_INBOX_COUNT_DEFAULT = 10000,
+	LIMIT_INBOX_BYTES_DEFAULT = 256 * 1024 * 1024,
+	LIMIT_INBOX_CACHE_BYTES = 4 * 1024 * 1024, /* payloads kept in memory too, for those who wait or come soon */
+	LIMIT_TAKERS = 1024, /* requests that wait for a message. Full: refused */
+	LIMIT_STREAM_WINDOW = 1024, /* messages unacknowledged on one stream, at most */
+	LIMIT_STREAM_RESERVED_MS = 5000, /* after a cut its messages wait so long for the stream to come back */
+	LIMIT_STREAM_MEMORY_MS = 600 * 1000, /* a stream can be resumed so long */
+	LIMIT_STREAMS_REMEMBERED = 256, /* full: the one cut first is forgotten */
+
+	/* The store. Requests that its thread has not taken yet, by their bytes. Full: refused as a full disk is. */
+	LIMIT_STORE_QUEUE_BYTES = 512 * 1024 * 1024,
+	LIMIT_STORE_ROW_BYTES = 64 * 1024, /* a payload lies in rows of so many bytes */
+
+	/* The API. Full: refused with 503 or close code 4429. */
+	LIMIT_API_CONNECTIONS = 256,
+	LIMIT_API_CONNECTIONS_PER_ADDRESS = 32,
+	LIMIT_API_HEADER_BYTES = 8 * 1024,
+	LIMIT_API_HEADER_MS = 5000,
+	LIMIT_API_BODY_BYTES_DEFAULT = 2 * 1024 * 1024,
+	LIMIT_API_BODY_BYTES_MAX = 128 * 1024 * 1024,
+	LIMIT_API_BODY_MS = 30000,
+	LIMIT_API_IDLE_MS = 30000,
+	LIMIT_API_JSON_DEPTH = 32,
+	LIMIT_API_TOKEN_BYTES = 256,
+	LIMIT_WS_CLIENTS = 64,
+	LIMIT_WS_CLIENTS_PER_ADDRESS = 8,
+	LIMIT_WS_INIT_MS = 5000,
+	LIMIT_WS_FRAME_BYTES = 1024 * 1024, /* from a client; larger: close */
+	LIMIT_WS_QUEUE_BYTES = 256 * 1024, /* behind the message being sent; more: close 4008 */
+	LIMIT_WS_STALL_MS = 10000, /* nothing could be written so long: close 4008 */
+	LIMIT_WS_PING_MS = 15000,
+	LIMIT_WS_DEAD_MS = 45000, /* no pong so long: hung up */
+
 	LIMIT_TUN_MTU_MIN = 1280,
 	LIMIT_TUN_MTU_MAX = 65535 - 72,
 	LIMIT_TUN_MTU_DEFAULT = 1400,

@@ -3,17 +3,16 @@
 TEST_SUPPORT  := $(wildcard tests/support/*.c)
 LIB_FASTPATH  := $(filter-out fastpath/main.c,$(wildcard fastpath/*.c))
 LIB_CONTROLD  := $(filter-out controld/main.c,$(CONTROLD_SRC))
-LIB_MESSAGE   := $(wildcard controld/message/*.c)
 UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c,$(wildcard tests/bench/*.c))
 THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
-TEST_LIB      := -lcmocka -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
+TEST_LIB      := -lcmocka $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
 WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl
 
-$(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(LIB_MESSAGE) $(wildcard controld/options*.c))
+$(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 $(B)/libcontrold.a: $(call obj,$(LIB_CONTROLD))
@@ -47,7 +46,7 @@ $(FB)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)clang-14 -std=gnu17 -D_GNU_SOURCE -iquote . -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 		-DVERSION='"$(VERSION)"' -DBUILD='"fuzz"' -DLIBEXECDIR='"$(LIBEXECDIR)"' -DFUZZING -MMD -MP -c -o $@ $<
-$(FB)/libpure.a: $(call fobj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(LIB_MESSAGE) $(wildcard controld/options*.c) $(TEST_SUPPORT))
+$(FB)/libpure.a: $(call fobj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c) $(TEST_SUPPORT))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 $(FB)/libcontrold.a: $(call fobj,$(LIB_CONTROLD) $(TEST_SUPPORT))
@@ -55,7 +54,7 @@ $(FB)/libcontrold.a: $(call fobj,$(LIB_CONTROLD) $(TEST_SUPPORT))
 	$(Q)$(AR) rcs $@ $^
 $(FUZZ_BIN): $(FB)/%: $(FB)/tests/fuzz/%.o $$(if $$(filter $(WITH_CONTROLD),$$*),$(FB)/libcontrold.a,$(FB)/libpure.a)
 	@echo "  FUZZ  $@"
-	$(Q)clang-14 -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ -lcjson $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
+	$(Q)clang-14 -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 .PHONY: fuzz-bin fuzz-short fuzz
 fuzz-bin: $(FUZZ_BIN)
 fuzz-short: fuzz-bin

@@ -17,10 +17,13 @@ rule() {
 	fastpath/*) echo 'shared/ fastpath/ | sodium.h uthash.h utlist.h' ;;
 	controld/babel/*) echo 'shared/ controld/babel/ | uthash.h utlist.h' ;;
 	controld/message/*) echo 'shared/ controld/message/ | uthash.h utlist.h' ;;
+	controld/store/*) echo 'shared/ controld/store/ controld/loop.h | sqlite3.h uthash.h utlist.h sodium.h' ;;
+	controld/api/*) echo 'shared/ controld/api/ controld/loop.h controld/node.h controld/post.h | libwebsockets.h cjson/ uthash.h utlist.h sodium.h' ;;
 	controld/links/*) echo 'shared/ controld/links/ controld/loop.h | uthash.h utlist.h sodium.h' ;;
 	controld/kernel/*) echo 'shared/ controld/kernel/ controld/loop.h | libmnl/ cap-ng.h uthash.h utlist.h' ;;
 	controld/cli/*) echo 'shared/ controld/cli/ controld/loop.h | cJSON.h cjson/ sodium.h' ;;
 	controld/node*) echo 'shared/ controld/node controld/babel/ | uthash.h utlist.h sodium.h' ;;
+	controld/post*) echo 'shared/ controld/post controld/message/ controld/store/record.h | uthash.h utlist.h sodium.h' ;;
 	controld/loop.c) echo 'shared/ controld/loop.h | uv.h uthash.h utlist.h' ;;
 	controld/*) echo 'shared/ controld/ | sodium.h uthash.h utlist.h' ;;
 	*) echo 'shared/ fastpath/ controld/ tests/ | *' ;;

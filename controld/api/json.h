@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strict JSON (RFC 8259) from strangers: judged whole, in one pass and linear time, before cJSON builds anything. */
+#ifndef CONTROLD_API_JSON_H
+#define CONTROLD_API_JSON_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum json_verdict {
+	JSON_OK,
+	JSON_BAD, /* syntax, bytes after the value, not UTF-8, a lone surrogate, deeper than LIMIT_API_JSON_DEPTH,
+		     a number out of range: 400 */
+	JSON_SHAPE, /* grammatical, but of no use to us: a member twice in one object, a zero byte in a string (cJSON's
+		       strings end there): 422 */
+};
+
+enum { JSON_ERROR_BYTES = 160 };
+
+/* The value; free it with cJSON_Delete(). NULL: verdict and one sentence with the position in error. text need not be
+ * zero-terminated. */
+cJSON *json_parse(const char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES]);
+
+/* A member, names compared case-sensitively; NULL if j is no object or has none. */
+const cJSON *json_get(const cJSON *j, const char *name);
+/* Whether it is there and not null. */
+bool json_has(const cJSON *j, const char *name);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands, but for inspect: clients of a running node's API. message send | receive | status, peers [add |
+ * remove], routes, status. */
+#ifndef CONTROLD_CLI_CLI_H
+#define CONTROLD_CLI_CLI_H
+
+#include "shared/base/ip.h"
+#include "shared/base/network.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+struct cli_config {
+	const struct network *network;
+	struct endpoint api; /* of the node */
+	const char *token_file; /* NULL: none */
+	FILE *out, *err;
+	bool terminal; /* out is one: tables are aligned */
+	unsigned columns; /* width of the terminal; 0: unknown */
+};
+
+/* words: the command and what follows it; count >= 1. Returns the exit code: 0; 1 and one line on err, `Error: ...`; 2
+ * for wrong usage; of `status` as its help says. */
+int cli_run(const struct cli_config *c, int count, char **words);
+/* True if word is a command of cli_run(). */
+bool cli_is_command(const char *word);
+/* One line per command, for --help. */
+void cli_print_usage(FILE *out);
+
+#endif

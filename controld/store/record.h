@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the store keeps: orders until their status is forgotten, messages until they are consumed, and the identity of
+ * completed messages for a while. Types only; known to the store and to the post. */
+#ifndef CONTROLD_STORE_RECORD_H
+#define CONTROLD_STORE_RECORD_H
+
+#include "shared/base/ip.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RECORD_ID_BYTES = 8, RECORD_CHECKSUM_BYTES = 32, RECORD_EPOCH_BYTES = 16 };
+
+/* A message that leaves. */
+struct record_order {
+	uint64_t row; /* names it; never 0, never used twice */
+	uint8_t id[RECORD_ID_BYTES];
+	bool reply;
+	uint8_t state; /* enum message_state */
+	struct ip6 dst;
+	uint8_t topic_len;
+	const uint8_t *topic; /* borrowed */
+	uint8_t *payload; /* borrowed, but where said. NULL for one that has ended */
+	size_t len; /* of the payload, also where it is not here any more */
+	int64_t created_s; /* realtime */
+	uint32_t deadline_s; /* after created_s */
+};
+
+/* A message that arrived whole. */
+struct record_message {
+	uint64_t row; /* rises in the order of arrival; never 0, never used twice */
+	uint8_t id[RECORD_ID_BYTES];
+	bool reply;
+	struct ip6 src, dst;
+	uint8_t public_key[32]; /* of src */
+	uint8_t topic_len;
+	const uint8_t *topic; /* borrowed */
+	const uint8_t *payload; /* borrowed; NULL when it is told what the file holds */
+	size_t len;
+	uint8_t checksum[RECORD_CHECKSUM_BYTES];
+	int64_t arrived_s; /* realtime */
+};
+
+#endif
