@@ -45,6 +45,7 @@ $(B)/obj/%.o: %.c | $(B)/build.h
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALLCFLAGS) -include $(B)/build.h -c -o $@ $<
+$(B)/obj/controld/api/page.o: $(wildcard controld/api/page/*)
 # The build's name in a file of its own, written only when it changes.
 $(B)/build.h: FORCE
 	@mkdir -p $(@D)

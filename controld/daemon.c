@@ -13,10 +13,23 @@
 
 enum { WORKERS = 1, PROGRAM_BYTES = 1100 };
 
+/* What comes of it may be an event of its own (a delivery to the API): then once more, not deeper. */
 void daemon_settle(struct daemon *d)
 {
-	loop_timer_at(d->timer, node_tick(d->node, mono_now()));
+	struct mono due = MONO_NEVER;
+
+	d->unsettled = true;
+	if (d->settling)
+		return;
+	d->settling = true;
+	while (d->unsettled) {
+		d->unsettled = false;
+		due = mono_min(node_tick(d->node, mono_now()), post_tick(d->post, daemon_time()));
+	}
+	d->settling = false;
+	loop_timer_at(d->timer, due);
 	fastpaths_flush(d->fastpaths);
+	store_flush(d->store);
 }
 
 static void on_timer(void *ctx, struct mono now)
@@ -27,9 +40,10 @@ static void on_timer(void *ctx, struct mono now)
 
 static void on_stopped(void *ctx)
 {
-	const struct daemon *d = ctx;
+	struct daemon *d = ctx;
 
-	loop_stop(d->loop);
+	if (--d->ends == 0)
+		loop_stop(d->loop);
 }
 
 void daemon_stop(struct daemon *d, int exit_code)
@@ -39,11 +53,14 @@ void daemon_stop(struct daemon *d, int exit_code)
 	d->stopping = true;
 	d->exit_code = exit_code;
 	node_end(d->node);
+	d->ends = d->api ? 2 : 1;
+	if (d->api)
+		api_stop(d->api, on_stopped, d);
 	fastpaths_stop(d->fastpaths, on_stopped, d);
 }
 
 /* The way the documented errors look; the log's form is for events. */
-static void say_error(const char *sentence)
+void daemon_say_error(const char *sentence)
 {
 	fprintf(stderr, "Error: %s\n", sentence);
 }
@@ -51,7 +68,7 @@ static void say_error(const char *sentence)
 void daemon_fail(struct daemon *d, const char *sentence)
 {
 	if (!d->stopping)
-		say_error(sentence);
+		daemon_say_error(sentence);
 	daemon_stop(d, 1);
 }
 
@@ -77,7 +94,7 @@ static bool load_identity(struct daemon *d)
 		key[PUBKEY_TEXT_BYTES];
 
 	if (identity_load(&d->identity, d->network, d->options->key_file, error, warning) < 0) {
-		say_error(error);
+		daemon_say_error(error);
 		return false;
 	}
 	if (warning[0])
@@ -94,17 +111,17 @@ static bool settle_down(struct daemon *d)
 	int r;
 
 	if (!d->options->no_tun && !caps_have_net_admin()) {
-		say_error("the TUN interface needs root or CAP_NET_ADMIN: start it as root, or with --no-tun");
+		daemon_say_error("the TUN interface needs root or CAP_NET_ADMIN: start it as root, or with --no-tun");
 		return false;
 	}
 	if (rundir_open(&d->rundir, d->options->run_dir, identity_id(&d->identity.pk, id), error) < 0) {
-		say_error(error);
+		daemon_say_error(error);
 		return false;
 	}
 	r = caps_drop();
 	if (r == 0)
 		return true;
-	say_error("the rights that are not needed cannot be given up");
+	daemon_say_error("the rights that are not needed cannot be given up");
 	rundir_remove(&d->rundir);
 	return false;
 }
@@ -150,7 +167,7 @@ static bool make_adapters(struct daemon *d)
 	d->rtnl = rtnl_new(d->loop, &daemon_rtnl_ops, d);
 	if (!d->rtnl) {
 		snprintf(error, sizeof(error), "netlink is not available: %s", strerror(errno));
-		say_error(error);
+		daemon_say_error(error);
 		return false;
 	}
 	daemon_find_program(d->options->fastpath, program, sizeof(program));
@@ -162,8 +179,10 @@ static bool make_adapters(struct daemon *d)
 	d->node = node_new(&node, &daemon_node_ops, d, mono_now());
 	d->peers = peers_new(d->loop, &peers, &daemon_peers_ops, d);
 	d->timer = loop_timer_new(d->loop, on_timer, d);
+	if (!daemon_post_open(d) || !daemon_api_open(d))
+		return false;
 	if (fastpaths_start(d->fastpaths, error) < 0) {
-		say_error(error);
+		daemon_say_error(error);
 		return false;
 	}
 	return true;
@@ -174,6 +193,8 @@ static void free_all(struct daemon *d)
 	for (int i = 0; i < DAEMON_SIGNALS; i++)
 		loop_signal_free(d->signals[i]);
 	loop_timer_free(d->timer);
+	api_free(d->api);
+	daemon_post_close(d);
 	discover_free(d->discover);
 	acceptor_free(d->acceptor);
 	peers_free(d->peers);

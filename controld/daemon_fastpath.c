@@ -36,12 +36,18 @@ static void take_tlv(struct node *n, const void *body, size_t len, struct mono n
 	node_on_tlvs(n, t->link, (const uint8_t *)body + sizeof(*t), len - sizeof(*t), now);
 }
 
+static void take_user(struct daemon *d, const void *body, size_t len)
+{
+	const struct ctl_user_up *u = body;
+
+	daemon_post_packet(d, u, (const uint8_t *)body + sizeof(*u), len - sizeof(*u));
+}
+
 static void on_record(void *ctx, unsigned which, enum ctl_type type, const void *body, size_t len)
 {
 	struct daemon *d = ctx;
 	struct node *n = d->node;
 	const struct ctl_want_key *want = body;
-	const struct ctl_link_rtt *rtt = body;
 	const struct mono now = mono_now();
 
 	(void)which;
@@ -61,8 +67,11 @@ static void on_record(void *ctx, unsigned which, enum ctl_type type, const void 
 	case CTL_TLV:
 		take_tlv(n, body, len, now);
 		break;
+	case CTL_USER_UP:
+		take_user(d, body, len);
+		break;
 	case CTL_LINK_RTT:
-		node_on_rtt(n, rtt->link, rtt->rtt_us, now);
+		node_on_rtt(n, body, now);
 		break;
 	case CTL_LINK_DOWN:
 		node_on_link_down(n, body, now);

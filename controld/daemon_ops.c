@@ -25,6 +25,7 @@ static void put_tlv(void *ctx, uint32_t link, const uint8_t *tlv, size_t len)
 static void put_route(void *ctx, const struct ctl_route *r)
 {
 	put(ctx, CTL_ROUTE, r, sizeof(*r));
+	daemon_api_route(ctx, r);
 }
 
 static void put_route_del(void *ctx, const struct prefix *p)
@@ -32,6 +33,7 @@ static void put_route_del(void *ctx, const struct prefix *p)
 	const struct ctl_route_del body = {.prefix = p->ip, .prefix_len = p->len};
 
 	put(ctx, CTL_ROUTE_DEL, &body, sizeof(body));
+	daemon_api_route_del(ctx, p);
 }
 
 static void put_link_cost(void *ctx, uint32_t link, uint32_t smoothed)
@@ -39,6 +41,7 @@ static void put_link_cost(void *ctx, uint32_t link, uint32_t smoothed)
 	const struct ctl_link_cost body = {.link = link, .smoothed_cost = smoothed};
 
 	put(ctx, CTL_LINK_COST, &body, sizeof(body));
+	daemon_api_link_cost(ctx, link, smoothed);
 }
 
 static void put_link_close(void *ctx, uint32_t link, const char *reason)
@@ -79,6 +82,11 @@ static void on_link_gone(void *ctx, uint64_t peer, int64_t lived_us, const char 
 		peers_link_down(d->peers, peer, lived_us, reason);
 }
 
+static void on_link_changed(void *ctx, const struct node_link *l, bool up)
+{
+	daemon_api_link(ctx, l, up ? API_EVENT_ADD : API_EVENT_FLUSH);
+}
+
 static void random_bytes(void *ctx, void *out, size_t len)
 {
 	(void)ctx;
@@ -96,6 +104,7 @@ const struct node_ops daemon_node_ops = {
 	.self = put_self,
 	.adopt = adopt,
 	.link_gone = on_link_gone,
+	.link_changed = on_link_changed,
 	.random = random_bytes,
 };
 
@@ -145,7 +154,9 @@ static void on_found(void *ctx, const struct endpoint *e, const struct pubkey *p
 
 	if (!node_may_dial(d->node, pk, e, mono_now()))
 		return;
-	if (!peers_add(d->peers, endpoint_print(e, text), CTL_LINK_DISCOVERED, &why))
+	if (peers_add(d->peers, endpoint_print(e, text), CTL_LINK_DISCOVERED, &why))
+		daemon_api_peer(d, API_EVENT_ADD, text);
+	else
 		log_debug("a node that announced itself is not dialled: %s endpoint=%s", why, text);
 }
 

@@ -3,6 +3,7 @@
 #ifndef CONTROLD_DAEMON_PRIVATE_H
 #define CONTROLD_DAEMON_PRIVATE_H
 
+#include "controld/api/api.h"
 #include "controld/daemon.h"
 #include "controld/kernel/fastpaths.h"
 #include "controld/kernel/rtnl.h"
@@ -12,7 +13,9 @@
 #include "controld/links/peers.h"
 #include "controld/loop.h"
 #include "controld/node.h"
+#include "controld/post.h"
 #include "controld/rundir.h"
+#include "controld/store/store.h"
 
 enum { DAEMON_SIGNALS = 5, DAEMON_ERROR_BYTES = 512 };
 
@@ -31,10 +34,15 @@ struct daemon {
 	struct peers *peers;
 	struct acceptor *acceptor;
 	struct discover *discover;
-	struct loop_timer *timer; /* of the node */
+	struct store *store;
+	struct post *post;
+	struct api *api; /* NULL: --api-addr none */
+	struct loop_timer *timer; /* of node and post */
 	struct loop_signal *signals[DAEMON_SIGNALS];
 	bool started; /* the node is, and all that reaches out */
+	bool settling, unsettled;
 	bool stopping;
+	unsigned ends; /* of those that must end before we do */
 	int exit_code;
 };
 
@@ -43,8 +51,12 @@ struct daemon {
 void daemon_settle(struct daemon *d);
 /* Ends everything in order; loop_run() returns then. */
 void daemon_stop(struct daemon *d, int exit_code);
+/* As the documented errors look; the log's form is for events. */
+void daemon_say_error(const char *sentence);
 /* Says the sentence and stops. */
 void daemon_fail(struct daemon *d, const char *sentence);
+
+struct post_time daemon_time(void);
 
 /* daemon_ops.c */
 extern const struct node_ops daemon_node_ops;
@@ -62,7 +74,23 @@ void daemon_find_program(const char *given, char *out, size_t size);
 /* The first fastpath is ready: the node, and all that reaches out. */
 void daemon_start(struct daemon *d);
 
+/* daemon_post.c: the store, and what passes between it, the post and the fastpath */
+/* False: said why. */
+MUST_CHECK bool daemon_post_open(struct daemon *d);
+void daemon_post_close(struct daemon *d);
+void daemon_post_packet(struct daemon *d, const struct ctl_user_up *u, const uint8_t *bytes, size_t len);
+
+/* daemon_api.c: what the API asks */
+/* False: said why. */
+MUST_CHECK bool daemon_api_open(struct daemon *d);
+void daemon_api_route(const struct daemon *d, const struct ctl_route *r);
+void daemon_api_route_del(const struct daemon *d, const struct prefix *p);
+void daemon_api_link(const struct daemon *d, const struct node_link *l, enum api_event_change change);
+void daemon_api_link_cost(const struct daemon *d, uint32_t link, uint32_t cost);
+void daemon_api_peer(const struct daemon *d, enum api_event_change change, const char *endpoint);
+
 /* daemon_stats.c */
+uint64_t daemon_stat(const struct daemon *d, enum stat_id which);
 void daemon_print_stats(const struct daemon *d, FILE *out);
 
 #endif

@@ -10,6 +10,16 @@ static void print(FILE *out, const char *name, uint64_t value)
 	fprintf(out, "%s %" PRIu64 "\n", name, value);
 }
 
+uint64_t daemon_stat(const struct daemon *d, enum stat_id which)
+{
+	const struct lanes *lanes = fastpaths_lanes(d->fastpaths);
+	uint64_t sum = 0;
+
+	for (int w = 0; lanes && w <= LIMIT_WORKERS; w++)
+		sum += __atomic_load_n(&lanes->stats[w].value[which], __ATOMIC_RELAXED);
+	return sum;
+}
+
 void daemon_print_stats(const struct daemon *d, FILE *out)
 {
 	static const char *const stats[STAT_COUNT] = {
@@ -17,27 +27,10 @@ void daemon_print_stats(const struct daemon *d, FILE *out)
 #include "shared/stats.def"
 #undef STAT
 	};
-	static const char *const counts[BABEL_COUNTS] = {
-		[BABEL_TLV_MALFORMED] = "babel_tlv_malformed",
-		[BABEL_TLV_UNKNOWN] = "babel_tlv_unknown",
-		[BABEL_UPDATE_IGNORED] = "babel_update_ignored",
-		[BABEL_UPDATE_UNFEASIBLE] = "babel_update_unfeasible",
-		[BABEL_UPDATE_FULL] = "babel_update_full",
-		[BABEL_UPDATE_SECOND_KEY] = "babel_update_second_key",
-		[BABEL_REQUEST_IGNORED] = "babel_request_ignored",
-		[BABEL_UPDATES_SENT] = "babel_updates_sent",
-		[BABEL_REQUESTS_SENT] = "babel_requests_sent",
-	};
-	const struct lanes *lanes = fastpaths_lanes(d->fastpaths);
 	const struct babel *babel = node_babel(d->node);
 
-	for (int i = 0; lanes && i < STAT_COUNT; i++) {
-		uint64_t sum = 0;
-
-		for (int w = 0; w <= LIMIT_WORKERS; w++)
-			sum += __atomic_load_n(&lanes->stats[w].value[i], __ATOMIC_RELAXED);
-		print(out, stats[i], sum);
-	}
+	for (int i = 0; fastpaths_lanes(d->fastpaths) && i < STAT_COUNT; i++)
+		print(out, stats[i], daemon_stat(d, (enum stat_id)i));
 	for (int i = 0; babel && i < BABEL_COUNTS; i++)
-		print(out, counts[i], babel_count(babel, (enum babel_count)i));
+		print(out, babel_count_name((enum babel_count)i), babel_count(babel, (enum babel_count)i));
 }

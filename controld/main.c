@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "controld/cli/cli.h"
 #include "controld/cli/inspect.h"
 #include "controld/daemon.h"
 #include "controld/options.h"
@@ -6,14 +7,44 @@
 #include "shared/base/siphash.h"
 
 #include <malloc.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* A client of a node that runs: nothing of the options concerns it but where the API is. */
+static int run_command(const struct options *o)
+{
+	struct cli_config c = {
+		.network = &network200,
+		.token_file = o->api_token_file,
+		.out = stdout,
+		.err = stderr,
+		.terminal = isatty(STDOUT_FILENO),
+	};
+	struct winsize size;
+
+	if (cli_find_api(o->api_addr, &c.api, stderr) < 0)
+		return 1;
+	if (c.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+		c.columns = size.ws_col;
+	return cli_run(&c, o->word_count, o->words);
+}
 
 static int run(const struct options *o)
 {
 	log_level = o->log_level;
 	if (o->subcommand == SUBCOMMAND_INSPECT)
 		return inspect_run(&network200, o->key_file, o->inspect_key, o->inspect_json, stdout, stderr);
+	if (o->subcommand == SUBCOMMAND_API)
+		return run_command(o);
 	return daemon_run(o, &network200);
+}
+
+static bool wants_check(const struct options *o, enum options_verdict verdict)
+{
+	if (verdict == OPTIONS_RUN)
+		return o->subcommand != SUBCOMMAND_API;
+	return verdict == OPTIONS_EXIT_OK && o->check;
 }
 
 int main(int argc, char **argv)
@@ -33,8 +64,7 @@ int main(int argc, char **argv)
 	}
 	siphash_init();
 	verdict = options_parse(&o, argc, argv, stdout, stderr);
-	if ((verdict == OPTIONS_RUN || (verdict == OPTIONS_EXIT_OK && o.check)) &&
-	    !daemon_check(&o, &network200, stderr))
+	if (wants_check(&o, verdict) && !daemon_check(&o, &network200, stderr))
 		verdict = OPTIONS_EXIT_USAGE;
 	switch (verdict) {
 	case OPTIONS_RUN:

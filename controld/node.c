@@ -262,21 +262,23 @@ void node_on_tlvs(struct node *n, uint32_t link, const uint8_t *bytes, size_t le
 		e->info.proven = true;
 }
 
-void node_on_rtt(struct node *n, uint32_t link, uint32_t rtt_us, struct mono now)
+void node_on_rtt(struct node *n, const struct ctl_link_rtt *r, struct mono now)
 {
-	struct node_entry *e = node_entry_alive(n, link);
+	struct node_entry *e = node_entry_alive(n, r->link);
 	uint32_t smoothed;
 
 	if (!e)
 		return;
-	e->info.rtt_us = rtt_us;
+	e->info.rtt_us = r->rtt_us;
+	e->info.rx_bytes = r->rx_bytes;
+	e->info.tx_bytes = r->tx_bytes;
 	e->info.proven = true;
-	babel_link_rtt(n->babel, link, rtt_us, now);
-	smoothed = babel_link_smoothed(n->babel, link);
+	babel_link_rtt(n->babel, r->link, r->rtt_us, now);
+	smoothed = babel_link_smoothed(n->babel, r->link);
 	if (smoothed == e->told_cost)
 		return;
 	e->told_cost = smoothed;
-	n->ops->link_cost(n->ctx, link, smoothed);
+	n->ops->link_cost(n->ctx, r->link, smoothed);
 }
 
 void node_on_want_key(struct node *n, uint64_t net64, bool own, struct mono now)
@@ -330,6 +332,13 @@ struct mono node_tick(struct node *n, struct mono now)
 const struct router_id *node_router_id(const struct node *n)
 {
 	return &n->self;
+}
+
+const struct node_link *node_link_find(const struct node *n, uint32_t link)
+{
+	const struct node_entry *e = node_entry_alive(n, link);
+
+	return e ? &e->info : NULL;
 }
 
 const struct babel *node_babel(const struct node *n)

@@ -14,6 +14,8 @@
 
 struct node;
 
+struct node_link;
+
 struct node_ops {
 	/* To the fastpath: as the record of that name in ctl.h. */
 	void (*tlv)(void *ctx, uint32_t link, const uint8_t *tlv, size_t len);
@@ -28,6 +30,8 @@ struct node_ops {
 	bool (*adopt)(void *ctx, const struct ctl_adopt *a, int fd);
 	/* A link ended: to the adapter that dials. peer 0: inbound. */
 	void (*link_gone)(void *ctx, uint64_t peer, int64_t lived_us, const char *reason);
+	/* A link came up, or ended: for whoever watches. */
+	void (*link_changed)(void *ctx, const struct node_link *l, bool up);
 	void (*random)(void *ctx, void *out, size_t len);
 };
 
@@ -44,7 +48,7 @@ struct node_link {
 	struct mono up_since;
 	bool proven; /* it has sent something valid */
 	uint32_t rtt_us; /* last sample, 0: none */
-	uint64_t rx_bytes, tx_bytes;
+	uint64_t rx_bytes, tx_bytes; /* as of that sample, or of its end */
 };
 
 struct node *node_new(const struct node_config *c, const struct node_ops *ops, void *ctx, struct mono now);
@@ -64,7 +68,7 @@ void node_end(struct node *n);
 
 /* Events from the fastpath. */
 void node_on_tlvs(struct node *n, uint32_t link, const uint8_t *bytes, size_t len, struct mono now);
-void node_on_rtt(struct node *n, uint32_t link, uint32_t rtt_us, struct mono now);
+void node_on_rtt(struct node *n, const struct ctl_link_rtt *r, struct mono now);
 void node_on_link_down(struct node *n, const struct ctl_link_down *d, struct mono now);
 void node_on_want_key(struct node *n, uint64_t net64, bool own, struct mono now);
 
@@ -90,6 +94,8 @@ struct mono node_tick(struct node *n, struct mono now);
 /* What it knows. */
 const struct router_id *node_router_id(const struct node *n); /* from node_start() on */
 void node_each_link(const struct node *n, void (*fn)(void *ctx, const struct node_link *l), void *ctx);
+/* A link that is up, or NULL; borrowed until the next event. */
+const struct node_link *node_link_find(const struct node *n, uint32_t link);
 /* Read only: routes, sources, counts. NULL before node_start(). */
 const struct babel *node_babel(const struct node *n);
 /* Public key of the owner of a /64; false if it was never announced. */

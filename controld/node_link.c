@@ -44,6 +44,7 @@ struct node_entry *node_entry_add(struct node *n, const struct ctl_adopt *a, str
 	memcpy(&e->info.local, a->local, sizeof(e->info.local));
 	memcpy(&e->info.remote, a->remote, sizeof(e->info.remote));
 	n->link_count++;
+	n->ops->link_changed(n->ctx, &e->info, true);
 	return e;
 }
 
@@ -82,6 +83,7 @@ void node_entry_down(struct node *n, struct node_entry *e, int64_t lived_us, con
 			 endpoint_print(&e->info.remote, remote), direction(e), (long long)(lived_us / 1000000),
 			 (long long)(lived_us / 1000 % 1000), reason);
 	babel_link_down(n->babel, e->info.link, now);
+	n->ops->link_changed(n->ctx, &e->info, false);
 	n->ops->link_gone(n->ctx, e->info.peer, lived_us, reason);
 }
 

@@ -9,21 +9,18 @@
 
 enum {
 	CONFIG_MAX_BYTES = 1024 * 1024,
-	HELP_INDENT = 31,
-	HELP_COLUMNS = 99,
 	SHOWN_BYTES = 80, /* so much of a wrong word is repeated */
 	CANONICAL_DASHES = 2,
 };
 
 struct option {
-	const char *names, *value, *help;
+	const char *names, *value;
 	const struct option_kind *kind;
 	size_t offset;
 };
 
 static const struct option options[] = {
-#define OPTION(field, names, kind, value, help) \
-	{names, value, help, &option_kinds[kind], offsetof(struct options, field)},
+#define OPTION(field, names, kind, value, help) {names, value, &option_kinds[kind], offsetof(struct options, field)},
 #include "controld/options.def"
 #undef OPTION
 };
@@ -272,63 +269,11 @@ void options_print(const struct options *o, FILE *out)
 	}
 }
 
-static int print_newline(FILE *out)
-{
-	fputc('\n', out);
-	return 0;
-}
-
-/* Words of text between the columns HELP_INDENT and HELP_COLUMNS; the line so far is at column. */
-static int print_wrapped(FILE *out, const char *text, int column)
-{
-	while (*text) {
-		const int len = (int)strcspn(text, " ");
-
-		if (column > HELP_INDENT && column + 1 + len > HELP_COLUMNS)
-			column = print_newline(out);
-		if (column < HELP_INDENT)
-			column += fprintf(out, "%*s", HELP_INDENT - column, "");
-		else
-			column += fprintf(out, " ");
-		column += fprintf(out, "%.*s", len, text);
-		text += len;
-		text += strspn(text, " ");
-	}
-	return column;
-}
-static void print_option(const struct option *opt, FILE *out)
-{
-	const char *argument = opt->kind->argument;
-	char value[SHOWN_BYTES];
-	int column = fprintf(out, "  %s%s%s%s", opt->names[1] == '-' ? "    " : "", opt->names, argument ? " " : "",
-			     argument ? argument : "");
-
-	if (column >= HELP_INDENT)
-		column = print_newline(out);
-	column = print_wrapped(out, opt->help, column);
-	if (*opt->value) {
-		snprintf(value, sizeof(value), "[default: %s]", opt->value);
-		(void)print_wrapped(out, value, column);
-	}
-	fputc('\n', out);
-}
-
-static void print_help(FILE *out)
-{
-	fputs("mycelium: a node of the end-to-end encrypted IPv6 overlay 200::/7\n\n"
-	      "Usage: mycelium [OPTIONS]                         run the node\n"
-	      "       mycelium [OPTIONS] inspect [--json] [KEY]  print public key and address: ours, or of KEY\n\n"
-	      "Options (off unless a default is stated; --option VALUE and --option=VALUE):\n",
-	      out);
-	for (int i = 0; i < OPTIONS; i++)
-		print_option(&options[i], out);
-}
-
 /* The command-line options that print and end. */
 static bool act(const struct options *o, FILE *out)
 {
 	if (o->help)
-		print_help(out);
+		options_print_help(out);
 	else if (o->version)
 		fputs("mycelium " VERSION "\n", out);
 	return o->help || o->version;
@@ -415,17 +360,36 @@ static bool parse_inspect(struct parser *p)
 	return true;
 }
 
+/* The command's own words are read by whoever runs it. */
+static bool parse_command(struct parser *p, char **words)
+{
+	static const char *const commands[] = {
+#define COMMAND(name, run, usage, help) #name,
+#include "controld/cli/commands.def"
+#undef COMMAND
+	};
+
+	if (strcmp(words[0], "inspect") == 0)
+		return parse_inspect(p);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(words[0], commands[i]) != 0)
+			continue;
+		p->o->subcommand = SUBCOMMAND_API;
+		p->o->words = words;
+		p->o->word_count = p->count + 1;
+		return true;
+	}
+	return fail(p, words[0], "no such command (see --help)");
+}
+
 /* Stops at help and version, as what follows does not matter then. */
 static bool parse_words(struct parser *p, int argc, char **argv)
 {
 	p->words = argc > 0 ? argv + 1 : argv;
 	p->count = argc > 0 ? argc - 1 : 0;
 	for (const char *word = next_word(p); word && !p->o->help && !p->o->version; word = next_word(p)) {
-		if (word[0] != '-') {
-			if (strcmp(word, "inspect") != 0)
-				return fail(p, word, "no such command: this version has inspect only");
-			return parse_inspect(p);
-		}
+		if (word[0] != '-')
+			return parse_command(p, p->words - 1);
 		if (!(word[1] == '-' ? parse_long(p, word) : parse_short(p, word)))
 			return false;
 	}

@@ -43,11 +43,11 @@ struct options {
 #include "controld/options.def"
 #undef OPTION
 	bool listen_none; /* --listen none; listen is empty then */
-	enum subcommand subcommand;
 	bool inspect_json;
-	char *inspect_key; /* owned; NULL: our own */
-	char **words; /* borrowed from argv: the command and what follows it */
+	enum subcommand subcommand;
 	int word_count;
+	char **words; /* borrowed from argv: the command and what follows it */
+	char *inspect_key; /* owned; NULL: our own */
 };
 
 enum options_verdict {

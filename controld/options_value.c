@@ -278,8 +278,8 @@ static bool parse_name(void *field, const char *value, char *why)
 	if (!*value || strlen(value) > HOST_MAX_BYTES)
 		return refuse(why, "empty or too long");
 	for (const char *c = value; *c; c++) {
-		if (*c <= ' ' || *c > '~' || *c == ',')
-			return refuse(why, "no blank, comma or unprintable character can be in it");
+		if (*c <= ' ' || *c > '~' || *c == ',' || *c == '"')
+			return refuse(why, "no blank, comma, quote or unprintable character can be in it");
 	}
 	return list_add(field, value, why);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds of option values, as named in options.def: how each is read, freed and printed. For options.c only. */
+/* Kinds of option values, as named in options.def: how each is read, freed and printed. For the files of the options
+ * only. */
 #ifndef CONTROLD_OPTIONS_VALUE_H
 #define CONTROLD_OPTIONS_VALUE_H
 
@@ -40,6 +41,8 @@ struct option_kind {
 /* By enum option_kind_number. */
 extern const struct option_kind option_kinds[];
 
+/* What --help prints. In options_help.c. */
+void options_print_help(FILE *out);
 /* A copy of text, owned by the caller. */
 char *options_copy(const char *text);
 

@@ -34,9 +34,7 @@ struct post_config {
 	uint8_t public_key[32];
 	size_t max_length; /* of a message that arrives; 0: the default */
 	uint32_t inbox_count; /* caps; 0: the defaults */
-	uint64_t inbox_bytes;
-	uint8_t epoch[RECORD_EPOCH_BYTES]; /* of the store */
-	uint64_t last_order, last_message; /* rows, as the store says */
+	uint64_t inbox_bytes; /* at least one longest message */
 };
 
 /* The world. None of these may call back into the same post. */
@@ -57,13 +55,17 @@ struct post_ops {
 };
 
 struct post *post_new(const struct post_config *c, const struct post_ops *ops, void *ctx);
-/* free(NULL) is fine. Takers and streams must be gone; nothing is told. */
+/* free(NULL) is fine. The store must be closed: it may read what it was lent. Nothing is told; handles of takers and
+ * streams become invalid. */
 void post_free(struct post *p);
 
-/* What the store found, before anything else; as store_ops of that name. */
+/* What the store found, before post_begin(); as store_ops of that name. */
 void post_found_order(struct post *p, const struct record_order *o, struct post_time now);
 void post_found_message(struct post *p, const struct record_message *m);
 void post_found_past(struct post *p, const struct record_message *m, struct post_time now);
+/* The store is open, before anything else. Its epoch, and the highest rows it ever used. What it found is gone on with
+ * at the next post_tick(). */
+void post_begin(struct post *p, const uint8_t epoch[RECORD_EPOCH_BYTES], uint64_t last_order, uint64_t last_message);
 
 /* Completions of the store. */
 void post_order_stored(struct post *p, uint64_t row, int error, struct post_time now);
@@ -74,7 +76,7 @@ void post_loaded(struct post *p, uint64_t row, int error, uint8_t *payload, size
 void post_packet(struct post *p, const struct ip6 *src, const struct ip6 *dst, const uint8_t *bytes, size_t len,
 		 struct post_time now);
 
-/* Does what is due and makes all deliveries; returns when to be called next. */
+/* Does what is due and makes the deliveries; returns when to be called next: now, if much was to be done. */
 struct mono post_tick(struct post *p, struct post_time now);
 
 /* Sending */
@@ -90,7 +92,8 @@ struct post_letter {
 	uint32_t deadline_s; /* 0: the default */
 };
 /* error 0: stored and on its way, under that id. -ENOSPC: the disk is full; -EAGAIN: too much is on its way already;
- * -EIO: the store failed. Called once, unless forgotten. */
+ * -EIO: the store failed; -EINVAL: longer than 1 GiB, or a deadline later than LIMIT_MESSAGE_DEADLINE_S. Called once,
+ * unless forgotten. */
 typedef void post_sent(void *ctx, int error, const uint8_t id[RECORD_ID_BYTES]);
 /* A ticket for post_send_forget(), never 0. fn may be NULL. */
 uint64_t post_send(struct post *p, const struct post_letter *l, post_sent *fn, void *ctx, struct post_time now);
@@ -101,7 +104,7 @@ bool post_status(const struct post *p, const uint8_t id[RECORD_ID_BYTES], struct
 
 /* Taking one message */
 
-/* What a consumer gets. It owns it: post_message_fini(). Row 0: none. */
+/* What a consumer gets. It owns the payload: post_message_fini(). The struct itself is the caller's, to be copied. */
 struct post_message {
 	uint64_t row;
 	uint8_t id[RECORD_ID_BYTES];
@@ -123,7 +126,8 @@ struct post_filter {
 };
 
 /* Called once: with a message, which becomes the callee's, or with NULL when `until` came first. A message that was not
- * peeked is the callee's until it calls post_consumed() or post_give_back(). */
+ * peeked is the callee's until it calls post_consumed() or post_give_back(). A message that must be loaded is waited
+ * for beyond `until`. */
 typedef void post_take_fn(void *ctx, struct post_message *m);
 struct post_take {
 	struct post_filter filter;
@@ -157,7 +161,7 @@ struct post_stream_open {
 	uint64_t offset;
 	/* The next message becomes the callee's. Offsets rise, with gaps. */
 	void (*message)(void *ctx, uint64_t offset, struct post_message *m);
-	/* Another connection has resumed the stream: it is gone, do not close it. */
+	/* Another connection has resumed the stream: it is gone, do not close it. Until then it may be. */
 	void (*taken_over)(void *ctx);
 	void *ctx;
 };
@@ -169,7 +173,8 @@ struct post_stream_opened {
 /* NULL: too many. A resumed stream gets its unacknowledged messages again, under new offsets. */
 struct post_stream *post_stream_open(struct post *p, const struct post_stream_open *o, struct post_stream_opened *out,
 				     struct post_time now);
-/* All that this stream was given up to offset is consumed. False: such an offset was never given to it. */
+/* All that this stream was given up to offset is consumed; again is fine. False: so high an offset was never given to
+ * it. */
 MUST_CHECK bool post_stream_ack(struct post *p, struct post_stream *s, uint64_t offset, struct post_time now);
 /* No message while paused: its client does not keep up. */
 void post_stream_pause(struct post *p, struct post_stream *s, bool paused);
@@ -184,6 +189,8 @@ struct post_load {
 	uint32_t inbox_cap;
 	uint64_t inbox_cap_bytes;
 	uint64_t refused_full; /* messages not taken because the inbox was full */
+	uint64_t unreadable; /* loads that failed, and are tried again */
+	uint64_t lost; /* messages that the store does not have any more */
 };
 struct post_load post_load(const struct post *p);
 uint64_t post_count(const struct post *p, enum message_counter what);

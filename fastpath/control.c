@@ -25,8 +25,9 @@ enum {
 	EVENTS = 32,
 };
 
-/* What an event of epoll is about; from WORKER on, the mail of worker number x - WORKER. */
-enum source { LISTEN, CTL, SIGNAL, TIMER, WORKER };
+/* What an event of epoll is about; from WORKER on, the mail of worker number x - WORKER, from USER on, its user data.
+ */
+enum source { LISTEN, CTL, SIGNAL, TIMER, WORKER, USER = WORKER + LIMIT_WORKERS };
 
 static int watch(struct control *c, int fd, uint32_t events, unsigned source)
 {
@@ -37,10 +38,13 @@ static int watch(struct control *c, int fd, uint32_t events, unsigned source)
 
 int control_watch_worker(struct control *c, unsigned worker)
 {
-	struct mail *out = worker_out(c->f.workers[worker]);
+	struct mail *out = worker_out(c->f.workers[worker]), *user_out = worker_user_out(c->f.workers[worker]);
+	int r;
 
 	mail_doze(out);
-	return watch(c, mail_fd(out), EPOLLIN, WORKER + worker);
+	mail_doze(user_out);
+	r = watch(c, mail_fd(out), EPOLLIN, WORKER + worker);
+	return r < 0 ? r : watch(c, mail_fd(user_out), EPOLLIN, USER + worker);
 }
 
 void control_refuse(struct control *c, const char *why)
@@ -57,12 +61,7 @@ void control_finish(struct control *c, int exit_code, const char *why)
 
 bool control_send(struct control *c, enum ctl_type type, const void *body, size_t len)
 {
-	if (!c->ctl || !c->greeted)
-		return false;
-	/* Strangers cause these: they must not pile up before a controld that does not read. */
-	if (type == CTL_WANT_KEY && ctlsock_queued(c->ctl) >= LIMIT_CTL_QUEUE_BYTES)
-		return false;
-	return ctlsock_put(c->ctl, type, body, len, NULL, 0);
+	return c->ctl && c->greeted && ctlsock_put(c->ctl, type, body, len, NULL, 0);
 }
 
 static void set_alone(struct control *c)
@@ -172,7 +171,10 @@ static void on_event(struct control *c, unsigned source, uint32_t events)
 		read_timer(c);
 		break;
 	default:
-		control_mail_read(c, source - WORKER);
+		if (source < USER)
+			control_mail_read(c, source - WORKER);
+		else
+			control_mail_read_user(c, source - USER);
 		break;
 	}
 }
@@ -247,7 +249,9 @@ static bool read_unread(struct control *c, bool now)
 	for (unsigned i = 0; i < c->f.worker_count; i++) {
 		if (now && c->mail[i].unread)
 			control_mail_read(c, i);
-		unread |= c->mail[i].unread;
+		if (now && c->user_mail[i].unread)
+			control_mail_read_user(c, i);
+		unread |= c->mail[i].unread || c->user_mail[i].unread;
 	}
 	return unread;
 }

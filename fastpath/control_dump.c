@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a new controld is told: who we are and, where workers run, everything we were given. Keys stay here. */
 #define LOG_MODULE "control"
+#include "fastpath/aead.h"
 #include "fastpath/control_state.h"
 
 #include <errno.h>
@@ -50,8 +51,11 @@ static void put_held(struct control *c)
 void control_dump(struct control *c)
 {
 	struct ctl_hello hello = {.version = CTL_VERSION, .pid = (uint32_t)getpid()};
-	const struct ctl_ready ready = {.running = c->running};
+	struct ctl_ready ready = {.running = c->running};
+	const char *why;
+	const struct aead *aead = aead_choose(&why);
 
+	snprintf(ready.aead, sizeof(ready.aead), "%s", aead ? aead->name : "");
 	snprintf(hello.build, sizeof(hello.build), "%s", BUILD);
 	ctlsock_put(c->ctl, CTL_HELLO, &hello, sizeof(hello), NULL, 0);
 	if (c->running)

@@ -4,6 +4,7 @@
 #define LOG_MODULE "links"
 #include "fastpath/control_state.h"
 
+#include "fastpath/stats.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ static struct ctl_link_info *find(const struct control *c, uint32_t link)
 	return l->adopt.link == link ? l : NULL;
 }
 
-static unsigned owner(const struct control *c, uint32_t link)
+unsigned control_links_owner(const struct control *c, uint32_t link)
 {
 	return link % LIMIT_LINK_SLOTS % c->f.worker_count;
 }
@@ -72,7 +73,8 @@ void control_links_adopt(struct control *c, const struct ctl_adopt *adopt, int f
 		.smoothed_cost = UINT32_MAX,
 	};
 	c->link_count++;
-	control_mail_put(c, owner(c, adopt->link), CTL_ADOPT, &letter, offsetof(typeof(letter), fd) + sizeof(fd));
+	control_mail_put(c, control_links_owner(c, adopt->link), CTL_ADOPT, &letter,
+			 offsetof(typeof(letter), fd) + sizeof(fd));
 }
 
 /* Records for a link that has just gone down cross its LINK_DOWN: nothing to complain about. */
@@ -82,7 +84,7 @@ void control_links_close(struct control *c, const struct ctl_link_close *close)
 
 	copy.reason[sizeof(copy.reason) - 1] = '\0';
 	if (find(c, copy.link))
-		control_mail_put(c, owner(c, copy.link), CTL_LINK_CLOSE, &copy, sizeof(copy));
+		control_mail_put(c, control_links_owner(c, copy.link), CTL_LINK_CLOSE, &copy, sizeof(copy));
 }
 
 void control_links_cost(struct control *c, const struct ctl_link_cost *cost)
@@ -103,16 +105,14 @@ void control_links_tlv(struct control *c, const struct ctl_tlv *tlv, size_t len)
 		return;
 	}
 	if (find(c, tlv->link))
-		control_mail_put(c, owner(c, tlv->link), CTL_TLV, tlv, len);
+		control_mail_put(c, control_links_owner(c, tlv->link), CTL_TLV, tlv, len);
 }
 
 /* What cannot go up is dropped: links and round trips are remembered here, the rest is asked or told again. */
 static void forward(struct control *c, enum ctl_type type, const void *body, size_t len)
 {
-	__u64 *full = &c->f.lanes->stats[0].value[STAT_drop_ctl_full];
-
 	if (!control_send(c, type, body, len) && type == CTL_TLV)
-		__atomic_add_fetch(full, 1, __ATOMIC_RELAXED);
+		stat_inc(&c->f.lanes->stats[0], STAT_drop_ctl_full);
 }
 
 static void on_down(struct control *c, const struct ctl_link_down *down)

@@ -96,6 +96,9 @@ static void take_plain(struct control *c, enum ctl_type type, const void *body, 
 	case CTL_TLV:
 		control_links_tlv(c, body, len);
 		break;
+	case CTL_USER_DOWN:
+		control_user_down(c, body, len);
+		break;
 	default:
 		control_refuse(c, "a record that only fastpath sends");
 		break;

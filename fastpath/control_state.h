@@ -25,6 +25,13 @@ enum { CONTROL_KEYS_GOING = 64 };
 struct control_route; /* control_routes.c */
 struct control_letter; /* control_mail.c */
 
+/* A pair of mailboxes of a worker. */
+struct control_mail {
+	struct control_letter *first, *last; /* owned; what the mailbox did not take, in order */
+	bool kick; /* something was put this turn */
+	bool unread; /* the turn ended before its mail was read to the end */
+};
+
 struct control {
 	const struct control_times *times; /* borrowed */
 	int listen_fd, epoll_fd, signal_fd, timer_fd;
@@ -52,11 +59,7 @@ struct control {
 	unsigned link_count;
 	struct control_route *routes; /* owned, hash by prefix */
 
-	struct {
-		struct control_letter *first, *last; /* owned; what the mailbox did not take, in order */
-		bool kick; /* something was put this turn */
-		bool unread; /* the turn ended before its mail was read to the end */
-	} mail[LIMIT_WORKERS];
+	struct control_mail mail[LIMIT_WORKERS], user_mail[LIMIT_WORKERS];
 
 	/* Keys taken out of the table whose slots may still be held by a worker. */
 	struct {
@@ -108,8 +111,15 @@ void control_links_close(struct control *c, const struct ctl_link_close *close);
 void control_links_cost(struct control *c, const struct ctl_link_cost *cost);
 void control_links_tlv(struct control *c, const struct ctl_tlv *tlv, size_t len);
 bool control_links_has(const struct control *c, uint32_t link);
+/* The worker that has the link. */
+unsigned control_links_owner(const struct control *c, uint32_t link);
 /* A record of a worker. */
 void control_links_event(struct control *c, enum ctl_type type, const void *body, size_t len);
+
+/* control_user.c: message packets */
+void control_user_down(struct control *c, const struct ctl_user_down *down, size_t len);
+/* A record of a worker. */
+void control_user_up(struct control *c, const void *body, size_t len);
 
 /* control_keys.c */
 void control_keys_add(struct control *c, const struct ctl_key *key);
@@ -119,6 +129,7 @@ bool control_keys_reap(struct control *c);
 
 /* control_mail.c: to and from the workers' mailboxes */
 void control_mail_put(struct control *c, unsigned worker, enum ctl_type type, const void *body, size_t len);
+void control_mail_put_user(struct control *c, unsigned worker, const struct ctl_user_down *down, size_t len);
 void control_mail_put_all(struct control *c, enum ctl_type type, const void *body, size_t len);
 /* Tries again what did not fit, and wakes those who got something. */
 void control_mail_flush(struct control *c);
@@ -127,5 +138,6 @@ bool control_mail_is_blocked(const struct control *c);
 void control_mail_drop(struct control *c, unsigned worker);
 /* Reads what a worker wrote. */
 void control_mail_read(struct control *c, unsigned worker);
+void control_mail_read_user(struct control *c, unsigned worker);
 
 #endif

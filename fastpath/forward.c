@@ -57,7 +57,7 @@ static uint32_t route(struct worker *w, const uint8_t *frame, uint64_t net64)
 	return table_link(e, &dst);
 }
 
-static void frame_in(struct worker *w, struct transit *t, const struct stream_packet *p)
+static void frame_in(struct worker *w, const struct link *from, struct transit *t, const struct stream_packet *p)
 {
 	static const struct icmp_error time_exceeded = {.type = ICMP_TIME_EXCEEDED};
 	static const struct icmp_error no_route = {.type = ICMP_UNREACHABLE, .code = ICMP_NO_ROUTE};
@@ -71,7 +71,7 @@ static void frame_in(struct worker *w, struct transit *t, const struct stream_pa
 	}
 	--*hop_limit;
 	if (net64 == w->own_net64) {
-		forward_local(w, p->bytes, p->len);
+		forward_local(w, p->bytes, p->len, from->id);
 		return;
 	}
 	link = route(w, p->bytes, net64);
@@ -81,33 +81,22 @@ static void frame_in(struct worker *w, struct transit *t, const struct stream_pa
 		drop_reported(w, &no_route, STAT_drop_no_route, p);
 }
 
-static void local_opened(struct worker *w, uint8_t *frame, const struct key_slot *key, struct encap_opened *o)
+static void deliver_l3(struct worker *w, uint8_t *frame, const struct key_slot *key, struct encap_opened *o)
 {
 	const uint8_t hop_limit = frame[offsetof(struct wire_data, hop_limit)];
-	enum stat_id drop;
+	const enum stat_id drop = encap_check_l3(frame, key, w->own_net64, hop_limit, o);
 
-	switch (o->type) {
-	case WIRE_USER_L3:
-		drop = encap_check_l3(frame, key, w->own_net64, hop_limit, o);
-		if (drop)
-			stat_inc(w->stats, drop);
-		else
-			gso_join_add(&w->join, o->body, o->len);
-		return;
-	case WIRE_USER_ICMP:
-		oob_receive(w, frame, o);
-		return;
-	default:
-		stat_inc(w->stats, STAT_drop_message);
-		return;
-	}
+	if (drop)
+		stat_inc(w->stats, drop);
+	else
+		gso_join_add(&w->join, o->body, o->len);
 }
 
-void forward_local(struct worker *w, uint8_t *frame, size_t len)
+void forward_local(struct worker *w, uint8_t *frame, size_t len, uint32_t link)
 {
 	const uint64_t net64 = net64_at(frame + offsetof(struct wire_data, src));
 	const struct table_entry *e = worker_find(w, &w->from, net64);
-	const struct wait_packet waiting = {.kind = WAIT_OPEN, .bytes = frame, .len = len};
+	const struct wait_packet waiting = {.kind = WAIT_OPEN, .bytes = frame, .len = len, .link = link};
 	struct key_slot *key = worker_key(w, e);
 	struct encap_opened opened;
 	enum stat_id drop;
@@ -129,8 +118,12 @@ void forward_local(struct worker *w, uint8_t *frame, size_t len)
 	stat_inc(w->stats, STAT_opened);
 	if (drop)
 		stat_inc(w->stats, drop);
+	else if (opened.type == WIRE_USER_L3)
+		deliver_l3(w, frame, key, &opened);
+	else if (opened.type == WIRE_USER_ICMP)
+		oob_receive(w, frame, &opened);
 	else
-		local_opened(w, frame, key, &opened);
+		user_receive(w, frame, key, &opened, link);
 }
 
 static void batch_in(struct worker *w, struct link *l, const struct stream_batch *b, unsigned *ihus)
@@ -146,7 +139,7 @@ static void batch_in(struct worker *w, struct link *l, const struct stream_batch
 			links_control(w, l, p, ihus);
 			continue;
 		}
-		frame_in(w, &t, p);
+		frame_in(w, l, &t, p);
 		frames++;
 	}
 	transit_end(w, &t);

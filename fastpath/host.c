@@ -10,8 +10,6 @@ enum {
 	OFFSET_HOP_LIMIT = 7,
 	OFFSET_SRC = 8,
 	OFFSET_DST = 24,
-	PAUSE_MS = 10,
-	UNMIXED_MS = 100,
 	STAGE_READS = 1024, /* what is dropped or waits fills no buffer */
 };
 
@@ -169,9 +167,7 @@ static void send_cut(struct worker *w, struct gso_cut *cut, const struct judgeme
 		stat_inc(w->stats, STAT_sealed);
 	}
 	stat_add(w->stats, STAT_tun_rx_packets, all);
-	if (w->pressing && j->link != w->pressing)
-		w->mixed_at = w->now;
-	w->pressing = j->link;
+	worker_flow_to(w, &w->host, j->link);
 	if (count)
 		links_send(w, j->link, run, bytes, count);
 }
@@ -231,25 +227,11 @@ static void watch(struct worker *w, uint32_t events)
 
 void host_resume(struct worker *w)
 {
-	if (!w->tun_paused)
+	if (!w->host.paused)
 		return;
-	w->tun_paused = false;
+	w->host.paused = false;
 	if (w->tun.fd >= 0)
 		watch(w, EPOLLIN);
-}
-
-/* The link that the host's traffic goes to is full, but not for long: what the host sends had better wait in the TUN's
- * own queue, where its senders see it, than be copied to ours and push out others. Only while all of it goes to one
- * link: else the one would hold up the others, and losing its oldest frames is what slows it down. */
-static void pause_if_pressing(struct worker *w)
-{
-	const struct link *l = links_find(w, w->pressing);
-
-	if (!l || !link_is_pressing(l) || mono_since_ms(w->now, w->mixed_at) < UNMIXED_MS)
-		return;
-	w->tun_paused = true;
-	watch(w, 0);
-	worker_due(w, mono_add_ms(w->now, PAUSE_MS));
 }
 
 void host_stage(struct worker *w)
@@ -270,5 +252,7 @@ void host_stage(struct worker *w)
 		w->tun.fd = -1;
 		return;
 	}
-	pause_if_pressing(w);
+	/* In the TUN's own queue its senders see that it waits. */
+	if (worker_flow_pause(w, &w->host))
+		watch(w, 0);
 }

@@ -196,7 +196,10 @@ static void on_hello(struct worker *w, struct link *l, unsigned *ihus)
 
 static void on_ihu(struct worker *w, struct link *l)
 {
-	const struct ctl_link_rtt rtt = {.link = l->id, .rtt_us = live_on_ihu(&l->live, w->now)};
+	const struct ctl_link_rtt rtt = {.link = l->id,
+					 .rtt_us = live_on_ihu(&l->live, w->now),
+					 .rx_bytes = l->counters->rx_bytes,
+					 .tx_bytes = l->counters->tx_bytes};
 
 	if (rtt.rtt_us && !mail_put(w->out, CTL_LINK_RTT, &rtt, sizeof(rtt), NULL, 0))
 		stat_inc(w->stats, STAT_drop_ctl_full);
@@ -250,8 +253,8 @@ void links_event(struct worker *w, unsigned slot, uint32_t events)
 	if (l->state == LINK_UP && events & EPOLLOUT) {
 		l->blocked = false;
 		flush(w, l);
-		if (l->id == w->pressing && !link_is_pressing(l))
-			host_resume(w);
+		if (!link_is_pressing(l))
+			worker_flow_resume(w, l->id);
 	}
 	if (l->state == LINK_UP && events & ~(uint32_t)EPOLLOUT)
 		forward_read(w, l);

@@ -121,13 +121,13 @@ static void release(struct mail *m)
 	__atomic_store_n(&m->done, m->trimmed, __ATOMIC_RELEASE);
 }
 
-bool mail_next(struct mail *m, uint16_t *type, const uint8_t **body, size_t *len)
+bool mail_next(struct mail *m, uint16_t *type, uint8_t **body, size_t *len)
 {
 	const uint64_t shown = __atomic_load_n(&m->shown, __ATOMIC_SEQ_CST);
 
 	while (m->reading != shown) {
 		const size_t to_end = m->cap - (m->reading & (m->cap - 1));
-		const struct record *r = record_at(m, m->reading);
+		struct record *r = record_at(m, m->reading);
 		const bool filler = to_end < sizeof(*r) || r->filler;
 
 		release(m);

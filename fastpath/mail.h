@@ -18,8 +18,9 @@ void mail_free(struct mail *m);
 bool mail_put(struct mail *m, uint16_t type, const void *body, size_t len, const void *tail, size_t tail_len);
 /* Writer: makes what was put visible and wakes the reader, with a system call only if it may be asleep. */
 void mail_kick(struct mail *m);
-/* Reader: the next record, borrowed until mail_next() is called again; false: empty. body is 8-byte aligned. */
-bool mail_next(struct mail *m, uint16_t *type, const uint8_t **body, size_t *len);
+/* Reader: the next record, borrowed until mail_next() is called again; false: empty. body is 8-byte aligned, and may be
+ * written to. */
+bool mail_next(struct mail *m, uint16_t *type, uint8_t **body, size_t *len);
 /* Reader: about to sleep: empties the eventfd. Call, then drain with mail_next() once more, before waiting. */
 void mail_doze(struct mail *m);
 /* Descriptor to wait on. */

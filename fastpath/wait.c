@@ -15,6 +15,7 @@ static size_t record_bytes(size_t len)
 
 _Static_assert(sizeof(struct wait_record) + WIRE_FRAME_MAX_BYTES + alignof(struct wait_record) <= CHUNK_DATA_BYTES,
 	       "every packet fits a chunk");
+_Static_assert(WIRE_FRAME_MAX_BYTES < 1 << 24, "its length fits a record");
 _Static_assert(offsetof(struct chunk, data) % alignof(struct wait_record) == 0, "records lie aligned in a chunk");
 
 void wait_init(struct wait *w, struct pool *pool, struct lanes_stats *stats)
@@ -188,7 +189,7 @@ static struct wait_record *list_room(struct wait *w, struct wait_list *list, siz
 
 void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struct mono now)
 {
-	const bool own = p->kind == WAIT_SEAL;
+	const bool own = p->kind != WAIT_OPEN;
 	const size_t bytes = record_bytes(p->len);
 	struct wait_room *room = room_for(w, net64, own);
 	struct wait_record *r;
@@ -208,8 +209,9 @@ void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struc
 	w->bytes += bytes;
 	room->own |= own;
 	r->since_us = now.us;
-	r->len = (uint32_t)p->len;
-	r->kind = p->kind;
+	r->len = (uint32_t)p->len & 0xffffff;
+	r->kind = (uint8_t)p->kind;
+	r->link = p->link;
 	memcpy(r->bytes, p->bytes, p->len);
 	stat_inc(w->stats, STAT_waited);
 }

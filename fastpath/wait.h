@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets that wait for the key of a /64: to be sealed (own traffic) or to be opened. A room per /64, bounded in bytes,
- * rooms and time: the oldest goes. Strangers never displace own traffic. Every packet lost here is counted. */
+/* Packets that wait for the key of a /64: to be sealed (own traffic: the host's and controld's) or to be opened. A room
+ * per /64, bounded in bytes, rooms and time: the oldest goes. Strangers never displace own traffic. Every packet lost
+ * here is counted. */
 #ifndef FASTPATH_WAIT_H
 #define FASTPATH_WAIT_H
 
@@ -11,14 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum wait_kind { WAIT_SEAL, WAIT_OPEN };
+/* The bytes are a packet of the host, a record USER_DOWN, a frame. */
+enum wait_kind { WAIT_SEAL, WAIT_USER, WAIT_OPEN };
 
-/* Before each packet in a chunk. Its last four bytes may be overwritten once kind has been read: they are the headroom.
+/* Before each packet in a chunk. Its last four bytes may be overwritten: they are the headroom of a packet of the host.
  */
 struct wait_record {
 	int64_t since_us;
-	uint32_t len;
-	uint32_t kind;
+	uint32_t len : 24, kind : 8;
+	uint32_t link; /* that a frame came over */
 	uint8_t bytes[];
 };
 
@@ -53,6 +55,7 @@ struct wait_packet {
 	enum wait_kind kind;
 	const uint8_t *bytes;
 	size_t len;
+	uint32_t link; /* WAIT_OPEN */
 };
 
 void wait_init(struct wait *w, struct pool *pool, struct lanes_stats *stats);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Life of a worker and one turn of it: mail, what other workers gave, the TUN, the links, time. */
+/* Life of a worker and one turn of it: mail, what other workers gave, messages, the TUN, the links, time. */
 #include "fastpath/worker.h"
 
 #include "fastpath/worker_state.h"
@@ -14,11 +14,14 @@
 
 enum {
 	MAIL_BYTES = LIMIT_CTL_QUEUE_BYTES,
+	USER_MAIL_BYTES = LIMIT_CTL_USER_BYTES,
 	READ_BUFFER_BYTES = LIMIT_READ_BYTES + STREAM_PACKET_MAX_BYTES,
 	EVENTS = 64,
 	TRIM_MS = 1000,
 	/* Timers that are due within so much of one another fire together. */
 	SLACK_US = 20000,
+	PAUSE_MS = 10,
+	UNMIXED_MS = 100,
 };
 
 static void arm(struct worker *w, struct mono at)
@@ -57,16 +60,53 @@ void worker_want_key(struct worker *w, uint64_t net64, bool own)
 		stat_inc(w->stats, STAT_drop_ctl_full);
 }
 
+void worker_flow_to(const struct worker *w, struct worker_flow *flow, uint32_t link)
+{
+	if (flow->link && link != flow->link)
+		flow->mixed_at = w->now;
+	flow->link = link;
+}
+
+bool worker_flow_pause(struct worker *w, struct worker_flow *flow)
+{
+	const struct link *l = links_find(w, flow->link);
+
+	if (!l || !link_is_pressing(l) || mono_since_ms(w->now, flow->mixed_at) < UNMIXED_MS)
+		return false;
+	flow->paused = true;
+	worker_due(w, mono_add_ms(w->now, PAUSE_MS));
+	return true;
+}
+
+void worker_flow_resume(struct worker *w, uint32_t link)
+{
+	if (w->host.link == link)
+		host_resume(w);
+	if (w->user.link == link)
+		w->user.paused = false;
+}
+
+static void replay_one(struct worker *w, struct wait_record *r)
+{
+	switch ((enum wait_kind)r->kind) {
+	case WAIT_SEAL:
+		host_packet(w, r->bytes, r->len);
+		return;
+	case WAIT_USER:
+		user_packet(w, (struct ctl_user_down *)(void *)r->bytes, r->len);
+		return;
+	case WAIT_OPEN:
+		forward_local(w, r->bytes, r->len, r->link);
+		return;
+	}
+}
+
 static void replay_chunk(struct worker *w, struct chunk *c)
 {
 	struct wait_record *r;
 
-	while ((r = wait_record_next(c))) {
-		if (r->kind == WAIT_SEAL)
-			host_packet(w, r->bytes, r->len);
-		else
-			forward_local(w, r->bytes, r->len);
-	}
+	while ((r = wait_record_next(c)))
+		replay_one(w, r);
 	/* Runs refer to the chunk. */
 	gso_join_flush(&w->join);
 	links_flush(w);
@@ -133,7 +173,7 @@ static void record(struct worker *w, uint16_t type, const uint8_t *body, size_t 
 
 static void read_mail(struct worker *w)
 {
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 
@@ -166,6 +206,7 @@ static void tick(struct worker *w)
 
 	links_flush(w);
 	host_resume(w);
+	w->user.paused = false;
 	wait_expire(&w->wait, w->now);
 	trim(w);
 	due = mono_min(due, mono_min(wait_due(&w->wait), w->trim_at));
@@ -176,17 +217,23 @@ static void tick(struct worker *w)
 
 static void turn(struct worker *w, const struct epoll_event *events, int count)
 {
-	bool mail = false, host = false;
+	bool mail = false, host = false, user = false;
 
 	for (int i = 0; i < count; i++) {
 		mail |= events[i].data.u64 == WORKER_TAG_MAIL;
 		host |= events[i].data.u64 == WORKER_TAG_TUN;
+		user |= events[i].data.u64 == WORKER_TAG_USER;
 		if (events[i].data.u64 == WORKER_TAG_WAKE)
 			handover_doze(w);
 	}
 	if (mail)
 		read_mail(w);
 	handover_receive(w);
+	if (user)
+		mail_doze(w->user_in);
+	w->user_unread |= user;
+	if (w->user_unread && !w->user.paused)
+		user_stage(w);
 	if (host)
 		host_stage(w);
 	for (int i = 0; i < count; i++) {
@@ -201,6 +248,7 @@ static void turn(struct worker *w, const struct epoll_event *events, int count)
 		tick(w);
 	links_reap(w);
 	mail_kick(w->out);
+	mail_kick(w->user_out);
 }
 
 static void *run(void *arg)
@@ -215,7 +263,7 @@ static void *run(void *arg)
 		int count;
 
 		epoch_leave(&w->f->epoch, w->index);
-		count = epoll_wait(w->epoll_fd, events, EVENTS, -1);
+		count = epoll_wait(w->epoll_fd, events, EVENTS, w->user_unread && !w->user.paused ? 0 : -1);
 		epoch_enter(&w->f->epoch, w->index);
 		w->now = mono_now();
 		w->to = w->from = (struct worker_memo){0};
@@ -254,8 +302,10 @@ static int make_memory(struct worker *w)
 	w->link_buffers = reserve(LIMIT_LINK_SLOTS * sizeof(w->link_buffers[0]));
 	w->in = mail_new(MAIL_BYTES);
 	w->out = mail_new(MAIL_BYTES);
+	w->user_in = mail_new(USER_MAIL_BYTES);
+	w->user_out = mail_new(USER_MAIL_BYTES);
 	if (!w->pool || !w->read_buffer || !w->seal_buffer || !w->tun.buffer || !w->links || !w->link_buffers ||
-	    !w->in || !w->out)
+	    !w->in || !w->out || !w->user_in || !w->user_out)
 		return -errno;
 	wait_init(&w->wait, w->pool, w->stats);
 	return handover_init(w);
@@ -272,6 +322,8 @@ static int make_descriptors(struct worker *w)
 	error = watch(w, w->timer_fd, WORKER_TAG_TIMER);
 	if (!error)
 		error = watch(w, mail_fd(w->in), WORKER_TAG_MAIL);
+	if (!error)
+		error = watch(w, mail_fd(w->user_in), WORKER_TAG_USER);
 	if (!error)
 		error = watch(w, w->wake_fd, WORKER_TAG_WAKE);
 	if (!error && w->tun.fd >= 0)
@@ -333,6 +385,16 @@ struct mail *worker_out(struct worker *w)
 	return w->out;
 }
 
+struct mail *worker_user_in(struct worker *w)
+{
+	return w->user_in;
+}
+
+struct mail *worker_user_out(struct worker *w)
+{
+	return w->user_out;
+}
+
 static void release(void *memory, size_t bytes)
 {
 	if (memory)
@@ -365,6 +427,8 @@ void worker_join_free(struct worker *w)
 	}
 	mail_free(w->in);
 	mail_free(w->out);
+	mail_free(w->user_in);
+	mail_free(w->user_out);
 	pool_free(w->pool);
 	release(w->read_buffer, READ_BUFFER_BYTES);
 	release(w->seal_buffer, WORKER_SEAL_BUFFER_BYTES);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker: one thread with its own epoll, TUN queue, links, buffers and counters. Everything packets do happens here,
- * in runs; it waits for nobody. It talks to the control thread by two rings of records of ctl.h (mail.h), one each way:
+ * in runs; it waits for nobody. It talks to the control thread by rings of records of ctl.h (mail.h), two each way:
  *   to the worker    ADOPT (tail: int fd), LINK_CLOSE, TLV, NO_KEY (look the /64 up again: a key was published or
  *                    will not come), CONFIG (MTU, log level), STOP
- *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY: passed on as they are */
+ *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY: passed on as they are
+ *   user data        USER_DOWN to the worker, USER_UP to control: in rings of their own, so that nothing else waits
+ *                    behind them */
 #ifndef FASTPATH_WORKER_H
 #define FASTPATH_WORKER_H
 
@@ -47,6 +49,8 @@ MUST_CHECK int worker_start(struct worker *w);
 /* Mailboxes: the control thread writes `in` and then calls mail_kick(in); reads `out` when its eventfd is readable. */
 struct mail *worker_in(struct worker *w);
 struct mail *worker_out(struct worker *w);
+struct mail *worker_user_in(struct worker *w);
+struct mail *worker_user_out(struct worker *w);
 /* After STOP was mailed to all workers: waits for all threads, closes the links and the TUN queue of this one, frees
  * it. */
 void worker_join_free(struct worker *w);

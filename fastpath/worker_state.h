@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a worker holds, shared by the files of the packet path and nobody else. Everything here belongs to the worker's
- * thread, but for the two mailboxes, the rings that others write, and `wake`. */
+ * thread, but for the mailboxes, the rings that others write, and `wake`. */
 #ifndef FASTPATH_WORKER_STATE_H
 #define FASTPATH_WORKER_STATE_H
 
@@ -27,7 +27,13 @@ enum {
 };
 
 /* What epoll tells: these, and below them the slot of a link. */
-enum worker_tag { WORKER_TAG_TUN = LIMIT_LINK_SLOTS, WORKER_TAG_MAIL, WORKER_TAG_WAKE, WORKER_TAG_TIMER };
+enum worker_tag {
+	WORKER_TAG_TUN = LIMIT_LINK_SLOTS,
+	WORKER_TAG_MAIL,
+	WORKER_TAG_USER,
+	WORKER_TAG_WAKE,
+	WORKER_TAG_TIMER
+};
 
 /* The last lookup of a stage; emptied when a batch begins. */
 struct worker_memo {
@@ -39,6 +45,15 @@ struct worker_memo {
 struct worker_hand {
 	struct chunk *open; /* being filled; owned */
 	uint32_t outstanding; /* of our chunks, there now */
+};
+
+/* Own traffic from one source. While the link that all of it goes to is full, but not for long, it had better wait
+ * where it comes from than be copied to the link's queue and push out others. Only while all of it goes to one link:
+ * else the one would hold up the others, and losing its oldest frames is what slows it down. */
+struct worker_flow {
+	uint32_t link; /* that it went to last; while paused it waits for it */
+	struct mono mixed_at; /* when it last changed its link */
+	bool paused;
 };
 
 struct worker {
@@ -60,9 +75,8 @@ struct worker {
 	bool stop, busy;
 	struct tunq tun;
 	struct gso_join join;
-	bool tun_paused;
-	uint32_t pressing; /* link that own traffic went to last; while paused it waits for it */
-	struct mono mixed_at; /* when own traffic last changed its link */
+	struct worker_flow host, user;
+	bool user_unread; /* the turn ended before the mail was read to the end */
 	struct mono timer_at; /* what the timer is set to */
 	struct mono trim_at;
 
@@ -81,7 +95,7 @@ struct worker {
 	int wake_fd;
 	bool wake_armed; /* atomic: others write wake_fd */
 
-	struct mail *in, *out;
+	struct mail *in, *out, *user_in, *user_out;
 	int epoll_fd, timer_fd;
 	pthread_t thread;
 	bool started;
@@ -110,6 +124,13 @@ static inline bool worker_is_other(const struct worker *w, uint64_t net64)
 }
 /* Asks control for the key of a /64, at a rate. */
 void worker_want_key(struct worker *w, uint64_t net64, bool own);
+/* Something of the flow goes to the link. */
+void worker_flow_to(const struct worker *w, struct worker_flow *flow, uint32_t link);
+/* Pauses the flow if its link is full for a moment; true: it is paused. It goes on when the link has room, or a little
+ * later. */
+bool worker_flow_pause(struct worker *w, struct worker_flow *flow);
+/* The link has room: flows that wait for it go on. */
+void worker_flow_resume(struct worker *w, uint32_t link);
 /* Looks the /64 up again: what waits for its key goes on, or is dropped. */
 void worker_replay(struct worker *w, uint64_t net64);
 /* Memory was used, to be looked after. */
@@ -141,8 +162,8 @@ void links_control(struct worker *w, struct link *l, const struct stream_packet 
 
 /* forward.c: what comes in over links */
 void forward_read(struct worker *w, struct link *l);
-/* A frame for this host, hop limit already decremented. */
-void forward_local(struct worker *w, uint8_t *frame, size_t len);
+/* A frame for this host that came over the link, hop limit already decremented. */
+void forward_local(struct worker *w, uint8_t *frame, size_t len, uint32_t link);
 
 /* host.c: what comes from the host and what goes to it */
 void host_init(struct worker *w, int tun_fd);
@@ -150,8 +171,16 @@ void host_stage(struct worker *w);
 /* One whole packet of the host, 4 writable bytes before it; they must stay until links_flush(). */
 void host_packet(struct worker *w, uint8_t *packet, size_t len);
 void host_write(struct worker *w, uint8_t *packet, size_t len);
-/* Lets own traffic go on, if it waited. */
+/* Lets the host's traffic go on, if it waited. */
 void host_resume(struct worker *w);
+
+/* user.c: message packets, of controld and to it */
+void user_stage(struct worker *w);
+/* One of controld: the record and the bytes after it, len in all; both must stay until links_flush(). */
+void user_packet(struct worker *w, struct ctl_user_down *down, size_t len);
+/* One opened with the key, out of a frame that came over the link. */
+void user_receive(struct worker *w, const uint8_t *frame, const struct key_slot *key, const struct encap_opened *opened,
+		  uint32_t link);
 
 /* oob.c: ICMP out of band */
 /* Reports a frame that goes no further to its origin, if that is possible and allowed. */

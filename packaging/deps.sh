@@ -8,6 +8,8 @@ demo="python3 python3-websockets iproute2 iputils-ping traceroute procps socat u
 test="$demo clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 shellcheck libcmocka-dev
 python3-cryptography man-db iperf3 ethtool
 chromium chromium-driver python3-selenium python3-venv sqlite3 curl b3sum"
+# Debian's npm cannot stand beside a nodejs from elsewhere, which brings its own.
+command -v npm >/dev/null || test="$test npm"
 case ${1:-build} in
 build) want="$build" ;;
 demo) want="$build $demo" ;;

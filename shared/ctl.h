@@ -22,6 +22,7 @@ enum {
 	CTL_FD = 3, /* the listening socket, at exec of fastpath */
 	CTL_BUILD_BYTES = 32,
 	CTL_IFNAME_BYTES = 16,
+	CTL_AEAD_BYTES = 16,
 	CTL_REASON_BYTES = 120,
 	CTL_ALIGN = 8,
 };
@@ -158,6 +159,7 @@ struct ctl_start {
 struct ctl_ready {
 	__u32 running; /* 1: workers run, its tables hold; 0: just started */
 	__u32 reserved;
+	char aead[CTL_AEAD_BYTES]; /* implementation in use, zero-terminated; empty: none for this CPU */
 };
 
 /* One or more TLVs (type, length, value) of one control packet, after the header: neither HELLO nor IHU upwards;
@@ -209,6 +211,7 @@ struct ctl_link_down {
 struct ctl_link_rtt {
 	__u32 link;
 	__u32 rtt_us;
+	__u64 rx_bytes, tx_bytes; /* so far */
 };
 
 /* fastpath ends by itself (SIGTERM). */

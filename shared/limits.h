@@ -51,6 +51,7 @@ enum {
 	/* ctl. */
 	LIMIT_CTL_DATAGRAM_BYTES = 64 * 1024,
 	LIMIT_CTL_QUEUE_BYTES = 1024 * 1024,
+	LIMIT_CTL_USER_BYTES = 4 * 1024 * 1024, /* user data in one queue. Full: dropped, counted */
 	LIMIT_CTL_PING_MS = 1000,
 	LIMIT_CTL_DEAD_MS = 5000,
 	LIMIT_GRACE_MS = 50000, /* fastpath forwards so long without controld */
@@ -101,8 +102,12 @@ enum {
 	LIMIT_INBOX_COUNT_DEFAULT = 10000,
 	LIMIT_INBOX_BYTES_DEFAULT = 256 * 1024 * 1024,
 	LIMIT_INBOX_CACHE_BYTES = 4 * 1024 * 1024, /* payloads kept in memory too, for those who wait or come soon */
+	LIMIT_INBOX_LOADS = 64, /* payloads asked of the store at a time. Full: the others wait */
+	LIMIT_INBOX_LOAD_BYTES = 64 * 1024 * 1024, /* of them; at least one */
+	LIMIT_INBOX_RETRY_MS = 1000, /* one that could not be loaded is left alone so long */
 	LIMIT_TAKERS = 1024, /* requests that wait for a message. Full: refused */
 	LIMIT_STREAM_WINDOW = 1024, /* messages unacknowledged on one stream, at most */
+	LIMIT_STREAM_AHEAD = 16, /* messages made ready for one stream before it gets them */
 	LIMIT_STREAM_RESERVED_MS = 5000, /* after a cut its messages wait so long for the stream to come back */
 	LIMIT_STREAM_MEMORY_MS = 600 * 1000, /* a stream can be resumed so long */
 	LIMIT_STREAMS_REMEMBERED = 256, /* full: the one cut first is forgotten */
@@ -121,6 +126,7 @@ enum {
 	LIMIT_API_BODY_MS = 30000,
 	LIMIT_API_IDLE_MS = 30000,
 	LIMIT_API_JSON_DEPTH = 32,
+	LIMIT_API_LISTS = 16, /* of peers or routes being read at one time: each holds a copy of the names */
 	LIMIT_API_TOKEN_BYTES = 256,
 	LIMIT_WS_CLIENTS = 64,
 	LIMIT_WS_CLIENTS_PER_ADDRESS = 8,

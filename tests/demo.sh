@@ -82,6 +82,37 @@ rm "$WORK/file" "$WORK/part"
 rate=$((500000000 * 8 / ms / 1000))
 echo "   500 MB in $ms ms: $rate Mbit/s, encrypted from end to end, checksum right"
 
+my() { # host, words of the command line
+	local h=$1
+	shift
+	on "$h" "$BIN/controld" "$@"
+}
+title "A message a -> c and its reply (mycelium message send --wait; receive; send --reply-to)"
+background c receive "$BIN/controld" message receive --timeout 20
+background a ask "$BIN/controld" message send --wait --timeout 20 --topic greeting "$C" "Is anybody there?"
+wait_for 20 "the message" test -s "$WORK/receive.out"
+echo "   c got   $(cat "$WORK/receive.out")" | cut -c1-150
+id=$(sed -E 's/.*"id":"([0-9a-f]{16})".*/\1/' "$WORK/receive.out")
+my c message send --reply-to "$id" "$A" "Yes, on c." || fail "the reply was not taken"
+wait_for 20 "the reply" test -s "$WORK/ask.out"
+echo "   a got   $(cat "$WORK/ask.out")" | cut -c1-150
+grep -q '"payload":"Yes, on c."' "$WORK/ask.out" || fail "the reply is not what c sent"
+
+title "Messages b -> c by WebSocket (tests/net/ws_receive.py), acknowledged one by one"
+background c stream "$PYTHON" "$TOP/tests/net/ws_receive.py" 3
+wait_for 10 "the stream" grep -q ack "$WORK/stream.out"
+for n in one two three; do ids="${ids:-} $(my b message send "$C" "number $n" | sed -E 's/.*"([0-9a-f]{16})".*/\1/')"; done
+streamed() { [ "$(grep -c number "$WORK/stream.out")" = 3 ]; }
+wait_for 10 "three messages" streamed
+grep number "$WORK/stream.out" | show
+read_by_c() { for id in $ids; do [ "$(my b message status "$id")" = read ] || return 1; done; }
+wait_for 10 "they are read" read_by_c
+echo "   mycelium message status on b: read, all three"
+
+title "What the node on a says of itself (mycelium status), and its page"
+my a status | show
+echo "   the page: http://127.0.0.1:8989/ on each host while its node runs"
+
 title "The cable a-c is pulled while 1,000 datagrams a second go from a to c and come back"
 background c echo "$TOOLS/load" echo 7001 60
 background a probe "$TOOLS/load" probe "$C" 7001 1000 4
@@ -117,6 +148,7 @@ ip netns list | grep -q "^$RUN-" && fail "network namespaces were left behind"
 title "Report"
 cat <<END
    a -> c          direct; over b once the cable was pulled
+   messages        one with its reply by command line, three by WebSocket
    TCP             $rate Mbit/s
    cable pulled    $lost
    nodes           all three ended in order; no process, interface or namespace is left

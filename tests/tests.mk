@@ -6,11 +6,11 @@ LIB_CONTROLD  := $(filter-out controld/main.c,$(CONTROLD_SRC))
 UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
-BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c,$(wildcard tests/bench/*.c))
-THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
+BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c tests/bench/apiload.c,$(wildcard tests/bench/*.c))
+THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_worker_user.c tests/unit/test_control_user.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
 TEST_LIB      := -lcmocka $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
-WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl
+WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl test_admin test_metrics test_json test_letter test_letter_writer test_messages test_messages_send fuzz_json fuzz_letter test_store test_store_full test_store_corrupt test_store_kill test_statedir test_ws test_ws_messages test_ws_sends test_ws_socket fuzz_ws test_cli_message test_cli_admin test_cli_http test_cli_text fuzz_http_client
 
 $(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@
@@ -46,6 +46,7 @@ $(FB)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)clang-14 -std=gnu17 -D_GNU_SOURCE -iquote . -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 		-DVERSION='"$(VERSION)"' -DBUILD='"fuzz"' -DLIBEXECDIR='"$(LIBEXECDIR)"' -DFUZZING -MMD -MP -c -o $@ $<
+$(FB)/controld/api/page.o: $(wildcard controld/api/page/*)
 $(FB)/libpure.a: $(call fobj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c) $(TEST_SUPPORT))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
@@ -62,10 +63,10 @@ fuzz-short: fuzz-bin
 fuzz: fuzz-bin ## fuzz each target for FUZZ_SECONDS (default 60)
 	$(Q)FUZZ_SECONDS=$(or $(filter-out 5,$(FUZZ_SECONDS)),60) tests/fuzz/run.sh
 
-.PHONY: lint fmt $(addprefix lint-,layers functions headers format tidy shell tables)
-lint: $(addprefix lint-,layers functions headers format tidy shell tables) ## layers, sizes, headers, format, clang-tidy, shellcheck
+.PHONY: lint fmt $(addprefix lint-,layers functions headers format tidy shell tables spec)
+lint: $(addprefix lint-,layers functions headers format tidy shell tables spec) ## layers, sizes, headers, format, clang-tidy, shellcheck, specifications
 OUR_C = $(shell find * -path build -prune -o -name '*.[ch]' -print | grep -v -e '^tests/bench/ref.c' -e '^tests/bench/load.c')
-lint-layers lint-functions lint-headers lint-tables: lint-%:
+lint-layers lint-functions lint-headers lint-tables lint-spec: lint-%:
 	$(Q)tests/lint/$*.sh
 lint-format:
 	$(Q)clang-format-14 --dry-run -Werror $(OUR_C)

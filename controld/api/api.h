@@ -62,7 +62,7 @@ struct api_ops {
 	void (*peers_each)(void *ctx, void (*fn)(void *fn_ctx, const struct api_peer *p), void *fn_ctx);
 	/* endpoint: as --peers takes it, or with tcp:// before it. 0; -EEXIST; -EINVAL, -ENOSPC with a sentence. */
 	int (*peer_add)(void *ctx, const char *endpoint, const char **why);
-	/* 0; -ENOENT. An inbound link is closed; a discovered one may come back. */
+	/* 0; -ENOENT; -EINVAL: no endpoint at all. An inbound link is closed; a discovered one may come back. */
 	int (*peer_del)(void *ctx, const char *endpoint);
 	void (*fastpaths_each)(void *ctx, void (*fn)(void *fn_ctx, const struct api_fastpath *f), void *fn_ctx);
 	uint64_t (*stat)(void *ctx, enum stat_id which); /* summed over workers */
@@ -75,11 +75,19 @@ struct api_ops {
 	void (*settled)(void *ctx);
 };
 
-/* Reads the token, binds, listens. n and p are borrowed until api_free(). 0, or -errno with one sentence in error: also
- * for an outside address without token and without insecure (-EPERM), and for one in use (-EADDRINUSE, naming what to
- * change). */
-MUST_CHECK int api_new(struct loop *l, const struct api_config *c, struct node *n, struct post *p,
-		       const struct api_ops *ops, void *ctx, struct api **out, char error[API_ERROR_BYTES]);
+/* Whose skin it is; all borrowed until api_free(). */
+struct api_host {
+	struct node *node;
+	struct post *post;
+	const struct api_ops *ops;
+	void *ctx; /* of ops */
+};
+
+/* Reads the token, binds, listens. 0, or -errno with one sentence in error: also for an outside address without token
+ * and without insecure (-EPERM), and for one in use (-EADDRINUSE, naming what to change). The configuration's names
+ * (hosts, origins) are borrowed until api_free() too. */
+MUST_CHECK int api_new(struct loop *l, const struct api_config *c, const struct api_host *h, struct api **out,
+		       char error[API_ERROR_BYTES]);
 
 /* To those who watch. */
 void api_on_status(struct api *a, const struct message_status *s);

@@ -22,6 +22,8 @@ typedef void http_handler(struct api *a, struct http_request *r);
 #include "controld/api/routes.def"
 #undef ROUTE
 
+/* The API it belongs to; for callbacks that come later. */
+struct api *http_api(const struct http_request *r);
 bool http_is_head(const struct http_request *r);
 /* Parameter i of the path, percent-decoded, zero-terminated. One with a zero byte or a wrong % is answered 400 before.
  */
@@ -29,8 +31,14 @@ const char *http_param(const struct http_request *r, unsigned i);
 /* A query parameter, decoded (+ is a space). NULL: not given. A key given twice, or a malformed query, was answered 400
  * before the handler is called, with the text of wire-200 7.7; unknown keys do no harm. */
 const char *http_query(const struct http_request *r, const char *key);
-/* The JSON value of the body; borrowed until the answer. NULL: it was answered (413, 415, 400, 422). */
+/* The JSON value of the body; borrowed until the answer, the same at each call. NULL: it was answered (413, 415, 400,
+ * 422). */
 const cJSON *http_json(struct http_request *r);
+
+/* A header line of the answer that is about to be given (Allow, Retry-After, Content-Security-Policy); name and value
+ * are ours, no stranger's text. Content-Type, the lengths and those of every answer (nosniff, no-store) are not for
+ * this. */
+void http_header(struct http_request *r, const char *name, const char *value);
 
 /* Whole answers; body is copied. Body texts are sentences for people. No type: no body. */
 void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len);
@@ -50,8 +58,10 @@ struct http_source {
 };
 void http_stream(struct http_request *r, int status, const char *type, size_t length, const struct http_source *s);
 
-/* The answer comes later. gone() is called if the client goes before it was given; the request is gone then too. The
- * idle limit does not count meanwhile. */
+/* The answer comes later. gone() is called if the client goes before it was given, or the API stops (then it answers
+ * 503 by itself); the request is gone then too, and must not be answered. The idle limit does not count meanwhile. An
+ * answer given from outside of a handler leaves at the next turn of the loop: nothing is called from inside
+ * http_reply*() and http_stream(). */
 void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx);
 
 /* JSON, UTF-8. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strict JSON (RFC 8259) from strangers: judged whole, in one pass and linear time, before cJSON builds anything. */
+/* Strict JSON (RFC 8259) from strangers: judged whole, in one pass and linear time, before cJSON builds anything. Where
+ * a text is both ungrammatical and of the wrong shape, it is ungrammatical. */
 #ifndef CONTROLD_API_JSON_H
 #define CONTROLD_API_JSON_H
 
@@ -9,16 +10,21 @@
 
 enum json_verdict {
 	JSON_OK,
-	JSON_BAD, /* syntax, bytes after the value, not UTF-8, a lone surrogate, deeper than LIMIT_API_JSON_DEPTH,
-		     a number out of range: 400 */
+	JSON_BAD, /* syntax, bytes after the value, not UTF-8, a lone surrogate, deeper than LIMIT_API_JSON_DEPTH, a
+		     number that no double holds or of more than JSON_NUMBER_CHARS (cJSON reads no more), more than
+		     JSON_VALUES: 400 */
 	JSON_SHAPE, /* grammatical, but of no use to us: a member twice in one object, a zero byte in a string (cJSON's
 		       strings end there): 422 */
 };
 
-enum { JSON_ERROR_BYTES = 160 };
+enum {
+	JSON_ERROR_BYTES = 160,
+	JSON_NUMBER_CHARS = 63,
+	JSON_VALUES = 1 << 20, /* in all: each costs a hundred bytes, and as little as two in the text */
+};
 
-/* The value; free it with cJSON_Delete(). NULL: verdict and one sentence with the position in error. text need not be
- * zero-terminated. */
+/* The value; free it with cJSON_Delete(). NULL: verdict, and in error one sentence with the position, which repeats
+ * nothing of the text. text need not be zero-terminated. */
 cJSON *json_parse(const char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES]);
 
 /* A member, names compared case-sensitively; NULL if j is no object or has none. */

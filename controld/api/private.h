@@ -8,6 +8,18 @@
 #include <libwebsockets.h>
 
 struct ws_session;
+struct http_conn;
+
+/* shared/limits.h says what they are; tests shrink them. */
+struct api_limits {
+	unsigned connections, per_address;
+	size_t header_bytes; /* at most LIMIT_API_HEADER_BYTES */
+	size_t bodies_bytes; /* of all bodies together */
+	unsigned header_ms, body_ms, idle_ms;
+	unsigned linger_ms; /* after an answer that cuts the client short, so that it can read it */
+	unsigned stop_ms; /* api_stop() takes at most so long */
+	unsigned ws_tick_ms; /* how often the time of a WebSocket is looked at; 0: each second */
+};
 
 struct api {
 	struct loop *loop; /* borrowed, as all of the world */
@@ -23,9 +35,13 @@ struct api {
 	size_t max_body;
 	struct mono started;
 	int64_t started_s;
+	struct api_limits limits;
 	bool stopping;
 	struct server *server; /* owned by server.c */
+	struct http_conn *conns; /* list of http.c; all connections that are not WebSockets */
+	size_t body_bytes; /* held by their requests */
 	struct ws_session *sessions; /* list of ws.c; all WebSocket clients */
+	unsigned lists; /* being read: list.c */
 	uint64_t requests, refused; /* for the metrics: answered; turned away by guard or limits */
 };
 
@@ -37,17 +53,17 @@ static inline void api_settled(struct api *a)
 {
 	a->ops->settled(a->ctx);
 }
-/* The guard's verdict on the head that wsi has just sent; for http.c and ws.c. */
+/* Plain HTTP is ours (http.c). libwebsockets gets a connection when its client asks for a WebSocket: after guard, path,
+ * version, key and subprotocol were judged, with a head of our own making that has the path and the one subprotocol
+ * that fits it, or none where the client named none (close 4406). This says that wsi is such a one. */
 MUST_CHECK enum guard_verdict server_guard(const struct api *a, struct lws *wsi, bool upgrade);
 /* Number that stands for the client's address: equal for equal addresses (IPv6: /64). */
 uint64_t server_client(const struct lws *wsi);
 
-/* http.c: the libwebsockets callback of plain HTTP; a request of its own per transaction. */
-enum { HTTP_CONN_BYTES = 64 };
-int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
-
-/* ws.c: the libwebsockets callback of both subprotocols, and of a client that names none (close 4406); server_guard()
- * was asked in FILTER_PROTOCOL_CONNECTION by ws.c itself. user is the session. */
+/* ws.c: the libwebsockets callback of both subprotocols (lws_get_protocol(wsi)->name), and of a client that names none
+ * (name ""; close 4406). user is the session; lws_context_user(lws_get_context(wsi)) is the struct api, and so is the
+ * user of the protocol. WSI_CREATE, WSI_DESTROY and SERVER_NEW_CLIENT_INSTANTIATED are kept from it. The opaque user
+ * data of a wsi is server.c's. */
 extern const size_t ws_session_bytes;
 int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
 #define WS_MESSAGES "mycelium.msg.v1+json"

@@ -147,7 +147,17 @@ bool babel_find(const struct babel *b, const struct ip6 *ip, struct babel_route 
 /* Iterate: fn must not change b. Routes in the order of prefixes, the selected one first. */
 void babel_each_route(const struct babel *b, void (*fn)(void *ctx, const struct babel_route *r), void *ctx);
 void babel_each_source(const struct babel *b, void (*fn)(void *ctx, const struct babel_source *s), void *ctx);
+/* The route of exactly this prefix that is selected, or that leads over a link; false if there is none. */
+bool babel_selected(const struct babel *b, const struct prefix *p, struct babel_route *out);
+bool babel_route_over(const struct babel *b, const struct prefix *p, uint32_t link, struct babel_route *out);
+/* How much the tables hold; routes: the selected ones too. */
+struct babel_size {
+	size_t prefixes, routes, selected, sources;
+};
+struct babel_size babel_size(const struct babel *b);
 uint64_t babel_count(const struct babel *b, enum babel_count what);
+/* As counters are called to the outside: babel_tlv_malformed and so on. */
+const char *babel_count_name(enum babel_count what);
 /* Cost of a link, addition included; WIRE_INFINITE for an unknown one. */
 uint16_t babel_link_cost(const struct babel *b, uint32_t link);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands, but for inspect: clients of a running node's API. message send | receive | status, peers [add |
- * remove], routes, status. */
+/* The subcommands, but for inspect: clients of a running node's API (commands.def). message send | receive | status,
+ * peers [add | remove], routes, status. */
 #ifndef CONTROLD_CLI_CLI_H
 #define CONTROLD_CLI_CLI_H
 
@@ -18,12 +18,13 @@ struct cli_config {
 	unsigned columns; /* width of the terminal; 0: unknown */
 };
 
+enum { CLI_EXIT_USAGE = 2 };
+
+/* Where a client finds the API of a node that was told --api-addr text: the wildcard address stands for this host. 0;
+ * or -errno and one line on err, `Error: ...`. */
+MUST_CHECK int cli_find_api(const char *text, struct endpoint *out, FILE *err);
 /* words: the command and what follows it; count >= 1. Returns the exit code: 0; 1 and one line on err, `Error: ...`; 2
  * for wrong usage; of `status` as its help says. */
 int cli_run(const struct cli_config *c, int count, char **words);
-/* True if word is a command of cli_run(). */
-bool cli_is_command(const char *word);
-/* One line per command, for --help. */
-void cli_print_usage(FILE *out);
 
 #endif

@@ -141,6 +141,7 @@ static void on_ready(struct fastpath_slot *s, const struct ctl_ready *r)
 		return;
 	s->state = SLOT_READY;
 	s->told = true;
+	snprintf(s->aead, sizeof(s->aead), "%.*s", (int)sizeof(s->aead) - 1, r->aead);
 	f->ever_ready = true;
 	log_info("fastpath %s pid=%d", r->running ? "found alive and adopted" : "ready", s->life ? s->life->pid : 0);
 	f->ops->ready(f->ctx, s->which, r->running != 0);
@@ -270,6 +271,26 @@ void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const
 
 	if (is_there(&f->slots[which]))
 		ctlsock_put(f->slots[which].sock, CTL_TLV, &body, sizeof(body), tlv, len);
+}
+
+void fastpaths_put_user(struct fastpaths *f, unsigned which, const struct ctl_user_down *u, const uint8_t *bytes,
+			size_t len)
+{
+	if (f->slots[which].state == SLOT_READY)
+		ctlsock_put(f->slots[which].sock, CTL_USER_DOWN, u, sizeof(*u), bytes, len);
+}
+
+pid_t fastpaths_pid(const struct fastpaths *f, unsigned which, struct mono *since)
+{
+	const struct fastpath_slot *s = &f->slots[which];
+
+	*since = s->started;
+	return s->state == SLOT_READY && s->life ? s->life->pid : 0;
+}
+
+const char *fastpaths_aead(const struct fastpaths *f, unsigned which)
+{
+	return f->slots[which].aead;
 }
 
 bool fastpaths_adopt(struct fastpaths *f, unsigned which, const struct ctl_adopt *a, int fd)

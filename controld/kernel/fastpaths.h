@@ -43,8 +43,14 @@ unsigned fastpaths_take_tun(struct fastpaths *f, int fd[LIMIT_WORKERS], char nam
 void fastpaths_begin(struct fastpaths *f, unsigned which, const struct tun *tun);
 /* Sends a record to one; dropped silently where it is gone (lost() follows). */
 void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, const void *body, size_t len);
-/* The same for one TLV to a link. */
+/* The same for one TLV to a link, and for user data: dropped where the queue of its kind is full. */
 void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const uint8_t *tlv, size_t len);
+void fastpaths_put_user(struct fastpaths *f, unsigned which, const struct ctl_user_down *u, const uint8_t *bytes,
+			size_t len);
+/* The process of one: its pid, 0 while none is ready. */
+pid_t fastpaths_pid(const struct fastpaths *f, unsigned which, struct mono *since);
+/* Its AEAD implementation; "" while unknown. */
+const char *fastpaths_aead(const struct fastpaths *f, unsigned which);
 /* ADOPT: hands over a socket; the descriptor is closed here in any case. False: could not be sent. */
 bool fastpaths_adopt(struct fastpaths *f, unsigned which, const struct ctl_adopt *a, int fd);
 /* Sends what was put. Call it at the end of an event that came from elsewhere; ours end with it. */

@@ -42,6 +42,7 @@ struct fastpath_slot {
 	struct loop_fd *watch; /* owned */
 	struct life *life; /* NULL: found alive, and not known */
 	struct mono started;
+	char aead[CTL_AEAD_BYTES]; /* it uses */
 
 	/* What it told that it holds. */
 	bool has_config, has_memory;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The compression function with its seven rounds written out, and the tree above it. Each round takes the message words
- * in the order that the permutation of section 2.2 gives it. */
+/* The compression function in three widths, and the tree above it. Wide vectors are used only where words lie in memory
+ * as BLAKE3 reads them (little-endian). Chaining values are kept as bytes: two of them are the block of a parent. */
 #include "controld/message/blake3.h"
-#include <stdbool.h>
 #include <string.h>
 
 enum {
@@ -10,129 +9,261 @@ enum {
 	CHUNK_END = 2,
 	PARENT = 4,
 	ROOT = 8,
-	BLOCKS_PER_CHUNK = BLAKE3_CHUNK_BYTES / BLAKE3_BLOCK_BYTES,
+	CHUNK_BLOCKS = BLAKE3_CHUNK_BYTES / BLAKE3_BLOCK_BYTES,
 };
+/* Of a last run that has fewer inputs than lanes nothing is read beyond this. */
+enum { ROOM = 2 * BLAKE3_GROUP_CHUNKS };
+_Static_assert(sizeof(struct blake3) < 12 * 1024, "one for each open message");
 
 static const uint32_t iv[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 			       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-static inline uint32_t ror(uint32_t x, int n)
+/* Inputs of equal length, stride bytes from one to the next: chunks, or parents of two chaining values each. */
+struct job {
+	const uint8_t *in;
+	size_t stride, blocks;
+	uint64_t counter; /* of the first input; as many inputs as lanes later its lower half does not wrap */
+	uint32_t step; /* of the counter, from one input to the next */
+	uint32_t flags, first, last; /* of all blocks, of the first one, of the last one */
+	uint32_t last_len; /* bytes in the last block, the rest of it zeros */
+};
+
+static const uint32_t lane_numbers[] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+static inline void load_one(uint32_t m[16], const uint8_t *p)
 {
-	return x >> n | x << (32 - n);
+	for (int i = 0; i < 16; i++, p += 4)
+		m[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline uint32_t le32(const uint8_t *p)
+static inline void store_one(uint8_t (*out)[BLAKE3_BYTES], const uint32_t v[8])
 {
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+	for (int i = 0; i < BLAKE3_BYTES; i++)
+		out[0][i] = (uint8_t)(v[i / 4] >> 8 * (i % 4));
 }
 
-#define MIX(a, b, c, d, x, y) \
-	do { \
-		a += b + (x); \
-		d = ror(d ^ a, 16); \
-		c += d; \
-		b = ror(b ^ c, 12); \
-		a += b + (y); \
-		d = ror(d ^ a, 8); \
-		c += d; \
-		b = ror(b ^ c, 7); \
-	} while (0)
+#define LANES 1
+#define VEC uint32_t
+#define RUN run_one
+#define TARGET
+#define LOAD(m, p, s) load_one(m, p)
+#define STORE store_one
+#define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
+#include "controld/message/blake3_lanes.h"
 
-#define ROUND(m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15) \
-	do { \
-		MIX(v0, v4, v8, v12, m[m0], m[m1]); \
-		MIX(v1, v5, v9, v13, m[m2], m[m3]); \
-		MIX(v2, v6, v10, v14, m[m4], m[m5]); \
-		MIX(v3, v7, v11, v15, m[m6], m[m7]); \
-		MIX(v0, v5, v10, v15, m[m8], m[m9]); \
-		MIX(v1, v6, v11, v12, m[m10], m[m11]); \
-		MIX(v2, v7, v8, v13, m[m12], m[m13]); \
-		MIX(v3, v4, v9, v14, m[m14], m[m15]); \
-	} while (0)
+/* Row i of the result is word i of each lane. */
+typedef uint32_t vec4 __attribute__((vector_size(16)));
 
-/* The first eight words of the output: the new chaining value, or the hash. */
-static void compress(uint32_t cv[8], const uint32_t m[16], uint64_t counter, uint32_t len, uint32_t flags)
+static inline void transpose4(vec4 r[4])
 {
-	uint32_t v0 = cv[0], v1 = cv[1], v2 = cv[2], v3 = cv[3], v4 = cv[4], v5 = cv[5], v6 = cv[6], v7 = cv[7];
-	uint32_t v8 = iv[0], v9 = iv[1], v10 = iv[2], v11 = iv[3], v12 = (uint32_t)counter,
-		 v13 = (uint32_t)(counter >> 32), v14 = len, v15 = flags;
+	const vec4 a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+	const vec4 b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+	const vec4 c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+	const vec4 d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
 
-	ROUND(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-	ROUND(2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8);
-	ROUND(3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1);
-	ROUND(10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6);
-	ROUND(12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4);
-	ROUND(9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7);
-	ROUND(11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13);
-	cv[0] = v0 ^ v8;
-	cv[1] = v1 ^ v9;
-	cv[2] = v2 ^ v10;
-	cv[3] = v3 ^ v11;
-	cv[4] = v4 ^ v12;
-	cv[5] = v5 ^ v13;
-	cv[6] = v6 ^ v14;
-	cv[7] = v7 ^ v15;
+	r[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+	r[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+	r[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+	r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
-static void compress_block(uint32_t cv[8], const uint8_t *block, uint64_t counter, uint32_t len, uint32_t flags)
+static inline void load_four(vec4 m[16], const uint8_t *p, size_t stride)
 {
-	uint32_t m[16];
-
-	for (int i = 0; i < 16; i++)
-		m[i] = le32(block + (size_t)4 * i);
-	compress(cv, m, counter, len, flags);
+	for (size_t i = 0; i < 16; i += 4) {
+		for (size_t lane = 0; lane < 4; lane++)
+			memcpy(&m[i + lane], p + lane * stride + 4 * i, sizeof(vec4));
+		transpose4(m + i);
+	}
 }
 
-static void compress_parent(const uint32_t left[8], const uint32_t right[8], uint32_t flags, uint32_t out[8])
+static inline void store_four(uint8_t (*out)[BLAKE3_BYTES], vec4 v[8])
 {
-	uint32_t m[16];
-
-	memcpy(m, left, 32);
-	memcpy(m + 8, right, 32);
-	memcpy(out, iv, sizeof(iv));
-	compress(out, m, 0, BLAKE3_BLOCK_BYTES, PARENT | flags);
+	transpose4(v);
+	transpose4(v + 4);
+	for (int lane = 0; lane < 4; lane++) {
+		memcpy(out[lane], &v[lane], sizeof(vec4));
+		memcpy(out[lane] + sizeof(vec4), &v[4 + lane], sizeof(vec4));
+	}
 }
 
-static uint32_t start_flag(const struct blake3 *h)
+#define LANES 4
+#define VEC vec4
+#define RUN run_four
+#define TARGET
+#define LOAD load_four
+#define STORE store_four
+#define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
+#include "controld/message/blake3_lanes.h"
+
+#ifdef __x86_64__
+#define AVX2 __attribute__((target("avx2")))
+typedef uint32_t vec8 __attribute__((vector_size(32)));
+typedef uint8_t vec8_bytes __attribute__((vector_size(32)));
+
+/* In three steps: words, pairs of words, halves. */
+AVX2 static inline void transpose8(vec8 r[8])
 {
-	return h->blocks == 0 ? CHUNK_START : 0;
+	vec8 t[8];
+
+	for (int i = 0; i < 8; i += 2) {
+		t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+		t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+	}
+	for (int i = 0; i < 8; i += 4) {
+		r[i] = __builtin_shufflevector(t[i], t[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+		r[i + 1] = __builtin_shufflevector(t[i], t[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+		r[i + 2] = __builtin_shufflevector(t[i + 1], t[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+		r[i + 3] = __builtin_shufflevector(t[i + 1], t[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+	}
+	for (int i = 0; i < 4; i++) {
+		t[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+		t[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+	}
+	memcpy(r, t, sizeof(t));
 }
 
-static void begin_chunk(struct blake3 *h, uint64_t chunk)
+AVX2 static inline void load_eight(vec8 m[16], const uint8_t *p, size_t stride)
 {
-	memcpy(h->cv, iv, sizeof(iv));
-	h->chunk = chunk;
-	h->block_len = 0;
-	h->blocks = 0;
+	for (size_t i = 0; i < 16; i += 8) {
+		for (size_t lane = 0; lane < 8; lane++)
+			memcpy(&m[i + lane], p + lane * stride + 4 * i, sizeof(vec8));
+		transpose8(m + i);
+	}
 }
 
-/* A chunk is complete and not the last: it closes as many subtrees as the count of chunks has trailing zeros. */
-static void end_chunk(struct blake3 *h)
+AVX2 static inline void store_eight(uint8_t (*out)[BLAKE3_BYTES], vec8 v[8])
 {
-	const uint64_t count = h->chunk + 1;
-
-	for (uint64_t n = count; (n & 1) == 0; n >>= 1)
-		compress_parent(h->stack[--h->depth], h->cv, 0, h->cv);
-	memcpy(h->stack[h->depth++], h->cv, sizeof(h->cv));
-	begin_chunk(h, count);
+	transpose8(v);
+	memcpy(out, v, 8 * sizeof(vec8));
 }
 
-/* More bytes follow the block in hand. */
-static void end_block(struct blake3 *h, const uint8_t *block)
-{
-	const bool last = h->blocks == BLOCKS_PER_CHUNK - 1;
+/* The bytes of each word in another order: one instruction, where a rotation takes three. */
+#define TURN(x, a, b, c, d) \
+	(vec8) __builtin_shufflevector((vec8_bytes)(x), (vec8_bytes)(x), a, b, c, d, a + 4, b + 4, c + 4, d + 4, \
+				       a + 8, b + 8, c + 8, d + 8, a + 12, b + 12, c + 12, d + 12, a + 16, b + 16, \
+				       c + 16, d + 16, a + 20, b + 20, c + 20, d + 20, a + 24, b + 24, c + 24, d + 24, \
+				       a + 28, b + 28, c + 28, d + 28)
+#define LANES 8
+#define VEC vec8
+#define RUN run_eight
+#define TARGET AVX2
+#define LOAD load_eight
+#define STORE store_eight
+#define ROR(x, n) ((n) == 16 ? TURN(x, 2, 3, 0, 1) : (n) == 8 ? TURN(x, 1, 2, 3, 0) : ((x) >> (n) | (x) << (32 - (n))))
+#include "controld/message/blake3_lanes.h"
+#endif
 
-	compress_block(h->cv, block, h->chunk, BLAKE3_BLOCK_BYTES, start_flag(h) | (last ? CHUNK_END : 0));
-	h->blocks++;
-	h->block_len = 0;
-	if (last)
-		end_chunk(h);
+bool blake3_can(enum blake3_lanes lanes)
+{
+	if (lanes == BLAKE3_ONE_LANE)
+		return true;
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		return false;
+#ifdef __x86_64__
+	if (lanes == BLAKE3_EIGHT_LANES)
+		return __builtin_cpu_supports("avx2");
+#endif
+	return lanes == BLAKE3_FOUR_LANES;
+}
+
+void blake3_init_lanes(struct blake3 *h, enum blake3_lanes lanes)
+{
+	h->lanes = lanes;
+	h->depth = h->held = 0;
+	h->groups = 0;
 }
 
 void blake3_init(struct blake3 *h)
 {
-	h->depth = 0;
-	begin_chunk(h, 0);
+	enum blake3_lanes lanes = BLAKE3_EIGHT_LANES;
+
+	while (!blake3_can(lanes))
+		lanes /= 2;
+	blake3_init_lanes(h, lanes);
+}
+
+/* Results for count inputs. The last run takes in as many as there are lanes, and makes as many results. */
+static void run(enum blake3_lanes lanes, struct job j, unsigned count, uint8_t (*out)[BLAKE3_BYTES])
+{
+	for (unsigned i = 0; i < count; i += lanes) {
+#ifdef __x86_64__
+		if (lanes == BLAKE3_EIGHT_LANES)
+			run_eight(&j, out + i);
+#endif
+		if (lanes == BLAKE3_FOUR_LANES)
+			run_four(&j, out + i);
+		if (lanes == BLAKE3_ONE_LANE)
+			run_one(&j, out + i);
+		j.in += lanes * j.stride;
+		j.counter += lanes * j.step;
+	}
+}
+
+/* A chunk or what there is of the last one. flags: ROOT if there is no other. */
+static void one_chunk(const uint8_t *bytes, size_t len, uint64_t number, uint32_t flags, uint8_t (*out)[BLAKE3_BYTES])
+{
+	uint8_t padded[BLAKE3_CHUNK_BYTES] = {0};
+	const size_t blocks = len > 0 ? (len + BLAKE3_BLOCK_BYTES - 1) / BLAKE3_BLOCK_BYTES : 1;
+	const struct job j = {.in = padded,
+			      .blocks = blocks,
+			      .counter = number,
+			      .first = CHUNK_START,
+			      .last = CHUNK_END | flags,
+			      .last_len = (uint32_t)(len - (blocks - 1) * BLAKE3_BLOCK_BYTES)};
+
+	memcpy(padded, bytes, len);
+	run_one(&j, out);
+}
+
+static struct job parents(const uint8_t (*cv)[BLAKE3_BYTES], uint32_t flags)
+{
+	return (struct job){.in = cv[0],
+			    .stride = BLAKE3_BLOCK_BYTES,
+			    .blocks = 1,
+			    .flags = PARENT | flags,
+			    .last_len = BLAKE3_BLOCK_BYTES};
+}
+
+/* The parent of left and *cv takes the place of the latter. */
+static void join(const uint8_t left[BLAKE3_BYTES], uint8_t (*cv)[BLAKE3_BYTES], uint32_t flags)
+{
+	uint8_t pair[2][BLAKE3_BYTES];
+	const struct job j = parents((const uint8_t(*)[BLAKE3_BYTES])pair, flags);
+
+	memcpy(pair[0], left, sizeof(pair[0]));
+	memcpy(pair[1], *cv, sizeof(pair[1]));
+	run_one(&j, cv);
+}
+
+/* The count-th of equal subtrees is complete and not the last: it closes as many as count has trailing zeros. */
+static uint32_t push(uint8_t (*stack)[BLAKE3_BYTES], uint32_t depth, uint64_t count, uint8_t (*cv)[BLAKE3_BYTES])
+{
+	for (; (count & 1) == 0; count >>= 1)
+		join(stack[--depth], cv, 0);
+	memcpy(stack[depth], *cv, sizeof(*cv));
+	return depth + 1;
+}
+
+/* More bytes follow the group. */
+static void end_group(struct blake3 *h, const uint8_t *group)
+{
+	uint8_t cv[ROOM][BLAKE3_BYTES] = {{0}};
+	const struct job chunks = {.in = group,
+				   .stride = BLAKE3_CHUNK_BYTES,
+				   .blocks = CHUNK_BLOCKS,
+				   .counter = h->groups * BLAKE3_GROUP_CHUNKS,
+				   .step = 1,
+				   .first = CHUNK_START,
+				   .last = CHUNK_END,
+				   .last_len = BLAKE3_BLOCK_BYTES};
+
+	run(h->lanes, chunks, BLAKE3_GROUP_CHUNKS, cv);
+	/* In place: each run has read its pairs before it writes. */
+	for (unsigned n = BLAKE3_GROUP_CHUNKS / 2; n > 0; n /= 2)
+		run(h->lanes, parents((const uint8_t(*)[BLAKE3_BYTES])cv, 0), n, cv);
+	h->groups++;
+	h->depth = push(h->stack, h->depth, h->groups, cv);
+	h->held = 0;
 }
 
 void blake3_update(struct blake3 *h, const void *bytes, size_t len)
@@ -140,19 +271,18 @@ void blake3_update(struct blake3 *h, const void *bytes, size_t len)
 	const uint8_t *p = bytes;
 
 	while (len > 0) {
-		size_t take = (size_t)BLAKE3_BLOCK_BYTES - h->block_len;
+		size_t take = (size_t)BLAKE3_GROUP_BYTES - h->held;
 
 		if (take == 0) {
-			end_block(h, h->block);
+			end_group(h, h->group);
 			continue;
 		}
-		if (h->block_len == 0 && len > BLAKE3_BLOCK_BYTES) {
-			end_block(h, p);
-			take = BLAKE3_BLOCK_BYTES;
+		if (h->held == 0 && len > BLAKE3_GROUP_BYTES) {
+			end_group(h, p);
 		} else {
 			take = take < len ? take : len;
-			memcpy(h->block + h->block_len, p, take);
-			h->block_len += (uint8_t)take;
+			memcpy(h->group + h->held, p, take);
+			h->held += (uint32_t)take;
 		}
 		p += take;
 		len -= take;
@@ -161,17 +291,24 @@ void blake3_update(struct blake3 *h, const void *bytes, size_t len)
 
 void blake3_final(const struct blake3 *h, uint8_t out[BLAKE3_BYTES])
 {
-	uint8_t block[BLAKE3_BLOCK_BYTES] = {0};
-	uint32_t cv[8];
+	uint8_t stack[BLAKE3_GROUP_CHUNKS][BLAKE3_BYTES], cv[1][BLAKE3_BYTES];
+	uint64_t number = h->groups * BLAKE3_GROUP_CHUNKS;
+	const uint8_t *p = h->group;
+	size_t left = h->held;
+	uint32_t depth = 0;
 
-	memcpy(block, h->block, h->block_len);
-	memcpy(cv, h->cv, sizeof(cv));
-	compress_block(cv, block, h->chunk, h->block_len, start_flag(h) | CHUNK_END | (h->depth == 0 ? ROOT : 0));
-	for (size_t i = h->depth; i-- > 0;)
-		compress_parent(h->stack[i], cv, i == 0 ? ROOT : 0, cv);
-	for (int i = 0; i < 8; i++)
-		for (int j = 0; j < 4; j++)
-			out[4 * i + j] = (uint8_t)(cv[i] >> 8 * j);
+	for (uint64_t count = 1; left > BLAKE3_CHUNK_BYTES; count++, number++) {
+		one_chunk(p, BLAKE3_CHUNK_BYTES, number, 0, cv);
+		depth = push(stack, depth, count, cv);
+		p += BLAKE3_CHUNK_BYTES;
+		left -= BLAKE3_CHUNK_BYTES;
+	}
+	one_chunk(p, left, number, depth + h->depth == 0 ? ROOT : 0, cv);
+	while (depth-- > 0)
+		join(stack[depth], cv, depth + h->depth == 0 ? ROOT : 0);
+	for (depth = h->depth; depth-- > 0;)
+		join(h->stack[depth], cv, depth == 0 ? ROOT : 0);
+	memcpy(out, cv[0], BLAKE3_BYTES);
 }
 
 void blake3_hash(const void *bytes, size_t len, uint8_t out[BLAKE3_BYTES])

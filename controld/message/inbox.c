@@ -174,7 +174,8 @@ static void offer(struct message_core *m, struct incoming *in)
 				  .topic_len = in->topic.len,
 				  .payload = in->local ? in->local->payload : in->payload,
 				  .len = in->length,
-				  .count = in->count};
+				  .count = in->count,
+				  .order = in->local ? in->local->handle : 0};
 
 	in->state = IN_STORING;
 	in->token = ++m->token;

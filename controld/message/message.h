@@ -90,6 +90,7 @@ struct message_in {
 	size_t len;
 	uint32_t count; /* chunks */
 	uint8_t checksum[BLAKE3_BYTES]; /* zero, as count, of a message to ourselves: none can be repeated */
+	uint64_t order; /* the handle of the order, of a message to ourselves; else 0 */
 };
 
 enum message_counter { /* things that are counted, never logged per packet */

@@ -31,13 +31,20 @@ struct datagram {
 	uint8_t bytes[];
 };
 
+struct queue {
+	struct datagram *head, *tail;
+	size_t bytes;
+};
+
+/* In the order in which they are sent. */
+enum { QUEUE_RECORDS, QUEUE_USER, QUEUES };
+
 struct ctlsock {
 	const struct ctlsock_ops *ops;
 	void *ctx;
 	int fd;
 	uint64_t malformed;
-	size_t queued;
-	struct datagram *head, *tail;
+	struct queue queue[QUEUES];
 	struct datagram *spare; /* a large one, wiped: a quiet socket sends with it again and again */
 	uint8_t in[HEADER_BYTES + LIMIT_CTL_DATAGRAM_BYTES] __attribute__((aligned(CTL_ALIGN)));
 };
@@ -77,15 +84,24 @@ static void datagram_free(struct ctlsock *s, struct datagram *d)
 		free(d);
 }
 
+static void queue_pop(struct ctlsock *s, struct queue *q)
+{
+	struct datagram *d = q->head;
+
+	q->bytes -= d->len;
+	q->head = d->next;
+	if (!q->head)
+		q->tail = NULL;
+	datagram_free(s, d);
+}
+
 void ctlsock_free(struct ctlsock *s)
 {
 	if (!s)
 		return;
-	while (s->head) {
-		struct datagram *d = s->head;
-
-		s->head = d->next;
-		datagram_free(s, d);
+	for (int i = 0; i < QUEUES; i++) {
+		while (s->queue[i].head)
+			queue_pop(s, &s->queue[i]);
 	}
 	close(s->fd);
 	free(s->spare);
@@ -99,12 +115,12 @@ int ctlsock_fd(const struct ctlsock *s)
 
 bool ctlsock_wants_write(const struct ctlsock *s)
 {
-	return s->head != NULL;
+	return ctlsock_queued(s) > 0;
 }
 
 size_t ctlsock_queued(const struct ctlsock *s)
 {
-	return s->queued;
+	return s->queue[QUEUE_RECORDS].bytes + s->queue[QUEUE_USER].bytes;
 }
 
 uint64_t ctlsock_malformed(const struct ctlsock *s)
@@ -112,7 +128,7 @@ uint64_t ctlsock_malformed(const struct ctlsock *s)
 	return s->malformed;
 }
 
-static struct datagram *datagram_add(struct ctlsock *s, size_t cap, int fd)
+static void datagram_add(struct ctlsock *s, struct queue *q, size_t cap, int fd)
 {
 	struct datagram *d = s->spare;
 
@@ -122,12 +138,11 @@ static struct datagram *datagram_add(struct ctlsock *s, size_t cap, int fd)
 		d = malloc(sizeof(*d) + cap);
 	assert(d);
 	*d = (struct datagram){.cap = cap, .fd = fd};
-	if (s->tail)
-		s->tail->next = d;
+	if (q->tail)
+		q->tail->next = d;
 	else
-		s->head = d;
-	s->tail = d;
-	return d;
+		q->head = d;
+	q->tail = d;
 }
 
 static size_t record_bytes(size_t len)
@@ -135,10 +150,11 @@ static size_t record_bytes(size_t len)
 	return (HEADER_BYTES + len + CTL_ALIGN - 1) / CTL_ALIGN * CTL_ALIGN;
 }
 
-/* The last tail_len bytes of the body come from tail. */
-static void record_append(struct ctlsock *s, struct datagram *d, const struct ctl_header *header, const void *body,
-			  const void *tail, size_t tail_len)
+/* To the queue's last datagram; the last tail_len bytes of the body come from tail. */
+static void record_append(struct queue *q, const struct ctl_header *header, const void *body, const void *tail,
+			  size_t tail_len)
 {
+	struct datagram *d = q->tail;
 	const size_t bytes = record_bytes(header->length);
 	struct wr w = wr_init(d->bytes + d->len, bytes);
 
@@ -149,21 +165,36 @@ static void record_append(struct ctlsock *s, struct datagram *d, const struct ct
 	wr_bytes(&w, tail, tail_len);
 	assert(!w.bad);
 	d->len += bytes;
-	s->queued += bytes;
+	q->bytes += bytes;
+}
+
+static bool is_user(enum ctl_type type)
+{
+	return type == CTL_USER_DOWN || type == CTL_USER_UP;
+}
+
+/* A record of the type is dropped where its queue would become longer. */
+static size_t most_queued(enum ctl_type type)
+{
+	if (is_user(type))
+		return LIMIT_CTL_USER_BYTES;
+	/* Strangers cause these. */
+	if (type == CTL_TLV || type == CTL_LINK_RTT || type == CTL_WANT_KEY)
+		return LIMIT_CTL_QUEUE_BYTES;
+	return SIZE_MAX;
 }
 
 bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail, size_t tail_len)
 {
 	const struct ctl_header header = {.type = (uint16_t)type, .length = (uint16_t)(len + tail_len)};
 	const size_t bytes = record_bytes(len + tail_len);
-	const bool droppable = type == CTL_TLV || type == CTL_LINK_RTT;
-	struct datagram *d = s->tail;
+	struct queue *q = &s->queue[is_user(type) ? QUEUE_USER : QUEUE_RECORDS];
 
-	if (bytes > LIMIT_CTL_DATAGRAM_BYTES || (droppable && s->queued + bytes > LIMIT_CTL_QUEUE_BYTES))
+	if (bytes > LIMIT_CTL_DATAGRAM_BYTES || q->bytes + bytes > most_queued(type))
 		return false;
-	if (!d || d->fd >= 0 || d->cap - d->len < bytes)
-		d = datagram_add(s, LIMIT_CTL_DATAGRAM_BYTES, -1);
-	record_append(s, d, &header, body, tail, tail_len);
+	if (!q->tail || q->tail->fd >= 0 || q->tail->cap - q->tail->len < bytes)
+		datagram_add(s, q, LIMIT_CTL_DATAGRAM_BYTES, -1);
+	record_append(q, &header, body, tail, tail_len);
 	return true;
 }
 
@@ -171,10 +202,12 @@ bool ctlsock_put_fd(struct ctlsock *s, enum ctl_type type, const void *body, siz
 {
 	const struct ctl_header header = {.type = (uint16_t)type, .length = (uint16_t)len};
 	const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct queue *q = &s->queue[QUEUE_RECORDS];
 
 	if (copy < 0)
 		return false;
-	record_append(s, datagram_add(s, record_bytes(len), copy), &header, body, NULL, 0);
+	datagram_add(s, q, record_bytes(len), copy);
+	record_append(q, &header, body, NULL, 0);
 	return true;
 }
 
@@ -207,24 +240,27 @@ static int datagram_send(int fd, struct datagram *d)
 	return 0;
 }
 
-int ctlsock_flush(struct ctlsock *s)
+/* 0 when all of it is sent. */
+static int queue_send(struct ctlsock *s, struct queue *q)
 {
-	while (s->head) {
-		struct datagram *d = s->head;
-		const int r = datagram_send(s->fd, d);
+	while (q->head) {
+		const int r = datagram_send(s->fd, q->head);
 
-		/* ETOOMANYREFS: too many descriptors under way; they leave it as the other side reads. */
-		if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS)
-			return 0;
 		if (r < 0)
 			return r;
-		s->queued -= d->len;
-		s->head = d->next;
-		if (!s->head)
-			s->tail = NULL;
-		datagram_free(s, d);
+		queue_pop(s, q);
 	}
 	return 0;
+}
+
+int ctlsock_flush(struct ctlsock *s)
+{
+	int r = 0;
+
+	for (int i = 0; i < QUEUES && r == 0; i++)
+		r = queue_send(s, &s->queue[i]);
+	/* ETOOMANYREFS: too many descriptors under way; they leave it as the other side reads. */
+	return r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS ? 0 : r;
 }
 
 /* The first descriptor that came, or -1; closes the others. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Framing of ctl.h over a SOCK_SEQPACKET socket: records gathered into datagrams, a bounded queue while the other side
- * does not read, descriptors passed by SCM_RIGHTS. Never blocks. Not thread-safe. */
+/* Framing of ctl.h over a SOCK_SEQPACKET socket: records gathered into datagrams, bounded queues while the other side
+ * does not read, descriptors passed by SCM_RIGHTS. Never blocks. Not thread-safe. User data has a queue of its own, of
+ * which something is sent only when there is nothing else: it never holds up other records, and they may overtake it.
+ */
 #ifndef SHARED_BASE_CTLSOCK_H
 #define SHARED_BASE_CTLSOCK_H
 
@@ -24,9 +26,10 @@ struct ctlsock *ctlsock_new(int fd, const struct ctlsock_ops *ops, void *ctx);
 void ctlsock_free(struct ctlsock *s);
 int ctlsock_fd(const struct ctlsock *s);
 
-/* Appends a record: body of len bytes, then tail of tail_len bytes (may be NULL, 0). It leaves with ctlsock_flush(), or
- * earlier. False if the queue (LIMIT_CTL_QUEUE_BYTES) is full: dropped, for TLV and RTT records. Other types are always
- * queued (their number is bounded by the tables they describe). */
+/* Appends a record: body of len bytes, then tail of tail_len bytes (may be NULL, 0). It leaves with ctlsock_flush().
+ * False if it is dropped: larger than a datagram; TLV, LINK_RTT and WANT_KEY where LIMIT_CTL_QUEUE_BYTES are queued;
+ * user data where LIMIT_CTL_USER_BYTES of it are. Other types are always queued (their number is bounded by the tables
+ * they describe). */
 bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail,
 		 size_t tail_len);
 /* The same with one descriptor, which is duplicated: the caller keeps its own. False on EMFILE and the like. */
@@ -35,7 +38,7 @@ MUST_CHECK bool ctlsock_put_fd(struct ctlsock *s, enum ctl_type type, const void
 MUST_CHECK int ctlsock_flush(struct ctlsock *s);
 /* True while something is queued: ask for POLLOUT. */
 bool ctlsock_wants_write(const struct ctlsock *s);
-/* Bytes queued and not yet sent. */
+/* Bytes queued and not yet sent, user data among them. */
 size_t ctlsock_queued(const struct ctlsock *s);
 /* Reads up to 16 datagrams and gives each record to ops. 0; -EPIPE at end of stream; other -errno. Malformed records
  * are counted and skipped; a record of a type whose struct is larger than its body counts as malformed. The callbacks

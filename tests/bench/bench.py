@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed and cost of the node, beside the yardstick (ref.c) in the same run. One JSON line per figure; three runs, median.
 
-    bench.py [FIGURE...]      tcp udp transit ping start failover idle routes size; default: all
+    bench.py [FIGURE...]      tcp udp transit ping start failover idle routes size messages waiting; default: all
 RUNS=n and SECONDS_EACH=s change the effort.
 """
 import hashlib
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+import bench_messages
 from lab import BIN, Lab, build_tools, cpu_ns, memory_kb, sh, TOOLS, wait_for
 
 RUNS = int(os.environ.get("RUNS", 3))
@@ -223,7 +224,7 @@ def measure_idle(_):
         before, begin = cpu_ns(pids), time.monotonic()
         time.sleep(20)
         say("idle node, CPU", (cpu_ns(pids) - before) / 1e6 / (time.monotonic() - begin), "ms/s", "<= 0.1")
-        say("idle node, both processes resident", memory_kb(pids) / 1024, "MB", "<= 8.5", pss=round(memory_kb(pids, "Pss") / 1024, 2),
+        say("idle node, both processes resident", memory_kb(pids) / 1024, "MB", "<= 12 (Pss)", pss=round(memory_kb(pids, "Pss") / 1024, 2),
             each={open(f"/proc/{p}/comm").read().strip(): round(memory_kb([p]) / 1024, 2) for p in pids})
 
 
@@ -331,9 +332,18 @@ def measure_size(_):
     say("both programs, stripped", total / 1e6, "MB", "<= 1")
 
 
+def measure_messages(_):
+    bench_messages.measure(say, iperf, RUNS)
+
+
+def measure_waiting(_):
+    bench_messages.measure_waiting(say)
+
+
 FIGURES = {"tcp": (measure_tcp, True), "udp": (measure_udp, True), "transit": (measure_transit, True), "ping": (measure_ping, False),
            "start": (measure_start, False), "failover": (measure_failover, False), "idle": (measure_idle, False),
-           "routes": (measure_routes, False), "size": (measure_size, False)}
+           "routes": (measure_routes, False), "size": (measure_size, False),
+           "messages": (measure_messages, False), "waiting": (measure_waiting, False)}
 
 if __name__ == "__main__":
     build_tools()

@@ -22,6 +22,7 @@ def build_tools():
     os.makedirs(TOOLS, exist_ok=True)
     sh(f"cc -O3 -march=native -o {TOOLS}/ref {TOP}/tests/bench/ref.c -lIPSec_MB -lpthread")
     sh(f"cc -O2 -o {TOOLS}/load {TOP}/tests/bench/load.c")
+    sh(f"cc -O2 -std=gnu17 -D_GNU_SOURCE -o {TOOLS}/apiload {TOP}/tests/bench/apiload.c")
     sh(f"cc -O2 -std=gnu17 -D_GNU_SOURCE -iquote {TOP} -o {TOOLS}/blast {TOP}/tests/bench/blast.c -lsodium")
 
 

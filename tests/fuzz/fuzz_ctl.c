@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A first byte, how many descriptors travel along, and one datagram of the socket between the two processes. What comes
- * out is compared with a plain reading of ctl.h, and every record that was taken goes back and must arrive the same. */
+ * out is compared with a plain reading of ctl.h, and every record that was taken goes back and must arrive the same,
+ * user data after all others. */
 #include "shared/base/ctlsock.h"
 
 #include "shared/limits.h"
@@ -143,6 +144,24 @@ static void expect(const uint8_t *data, size_t size, bool fd)
 		expected.malformed++;
 }
 
+/* The order in which they come back. */
+static void expect_user_data_last(void)
+{
+	static struct seen user[RECORDS];
+	size_t others = 0, users = 0;
+
+	for (size_t i = 0; i < expected.count; i++) {
+		const struct seen s = expected.records[i];
+
+		if (s.type == CTL_USER_DOWN || s.type == CTL_USER_UP)
+			user[users++] = s;
+		else
+			expected.records[others++] = s;
+	}
+	memcpy(expected.records + others, user, users * sizeof(user[0]));
+	expected.at = 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t malformed;
@@ -158,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(ctlsock_read(rig.there) == 0, "read");
 	must(expected.at == expected.count, "every record came");
 	must(ctlsock_malformed(rig.there) - malformed == expected.malformed, "what is malformed is counted");
-	expected.at = 0;
+	expect_user_data_last();
 	must(ctlsock_flush(rig.there) == 0 && !ctlsock_wants_write(rig.there), "flush");
 	must(ctlsock_read(rig.here) == 0 && expected.at == expected.count, "every record came back");
 	must(ctlsock_malformed(rig.here) == 0, "what we send is well-formed");

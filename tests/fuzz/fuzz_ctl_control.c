@@ -89,7 +89,7 @@ static void begin(struct control *c, uint8_t flags)
 /* What waits in the mailbox: sockets are closed as the worker would. */
 static void empty_mail(struct mail *m)
 {
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 	int fd;
@@ -108,6 +108,7 @@ static void end(struct control *c)
 	if (c->running) {
 		control_mail_drop(c, 0);
 		empty_mail(worker_in(rig.worker));
+		empty_mail(worker_user_in(rig.worker));
 		c->f.lanes = NULL;
 	}
 	control_fini(c);
@@ -157,12 +158,15 @@ static void give(struct control *c, struct rd *r)
 /* What a worker may say about any link. */
 static void give_event(struct control *c, struct rd *r)
 {
-	static const enum ctl_type types[] = {CTL_TLV, CTL_LINK_DOWN, CTL_LINK_RTT, CTL_WANT_KEY};
+	static const enum ctl_type types[] = {CTL_TLV, CTL_LINK_DOWN, CTL_LINK_RTT, CTL_WANT_KEY, CTL_USER_UP};
 	uint8_t body[BODY_MAX] __attribute__((aligned(CTL_ALIGN))) = {0};
-	const enum ctl_type type = types[rd_u8(r) % 4];
+	const enum ctl_type type = types[rd_u8(r) % 5];
 
 	rd_bytes(r, body, rd_left(r) < table[type].min_len ? rd_left(r) : table[type].min_len);
-	control_links_event(c, type, body, table[type].min_len);
+	if (type == CTL_USER_UP)
+		control_user_up(c, body, table[type].min_len);
+	else
+		control_links_event(c, type, body, table[type].min_len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,7 +14,7 @@ struct ctlseen {
 	size_t len;
 	int fd;
 	bool taken;
-	uint8_t body[400] __attribute__((aligned(8)));
+	uint8_t body[1600] __attribute__((aligned(8)));
 };
 
 struct ctlpeer {

@@ -83,6 +83,14 @@ static bool on_adopt(void *ctx, const struct ctl_adopt *a, int fd)
 	return true;
 }
 
+static void on_link_changed(void *ctx, const struct node_link *l, bool up)
+{
+	struct node_world *w = ctx;
+
+	(void)l;
+	w->links_up += up ? 1 : -1;
+}
+
 static void on_link_gone(void *ctx, uint64_t peer, int64_t lived_us, const char *reason)
 {
 	struct node_world *w = ctx;
@@ -110,6 +118,7 @@ static const struct node_ops ops = {
 	.self = on_self,
 	.adopt = on_adopt,
 	.link_gone = on_link_gone,
+	.link_changed = on_link_changed,
 	.random = on_random,
 };
 
@@ -215,6 +224,12 @@ void node_world_update(struct node_world *w, uint32_t link, const struct node_ot
 	assert_false(b.bad);
 	node_on_tlvs(w->n, link, bytes, sizeof(bytes), w->now);
 	node_tick(w->n, w->now);
+}
+
+void node_world_rtt(struct node_world *w, uint32_t link, uint32_t rtt_us)
+{
+	node_on_rtt(w->n, &(const struct ctl_link_rtt){.link = link, .rtt_us = rtt_us, .rx_bytes = 1, .tx_bytes = 2},
+		    w->now);
 }
 
 const struct ctl_route *node_world_last_route(const struct node_world *w)

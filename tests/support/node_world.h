@@ -47,6 +47,7 @@ struct node_world {
 	int64_t gone_lived_us;
 	char gone_reason[160];
 	unsigned gone_count;
+	int links_up; /* as link_changed says */
 };
 
 /* Another node: its key, address and router id. */
@@ -70,6 +71,8 @@ struct ctl_adopt node_world_adopt(const char *local, const char *remote, uint32_
 uint32_t node_world_link(struct node_world *w, const char *local, const char *remote, uint32_t flags, uint64_t peer);
 /* A dialled one of peer 77. */
 uint32_t node_world_link_out(struct node_world *w, const char *remote);
+/* A round trip of the link. */
+void node_world_rtt(struct node_world *w, uint32_t link, uint32_t rtt_us);
 /* An Update of that node's /64 arrives. */
 void node_world_update(struct node_world *w, uint32_t link, const struct node_other *o, uint16_t seqno,
 		       uint16_t metric);

@@ -7,6 +7,7 @@
 #include "fastpath/worker.h"
 #include "tests/support/ctlchild.h"
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,14 @@
 enum {
 	IN_BYTES = 4096, /* small: it must overflow */
 	OUT_BYTES = 1 << 20,
+	USER_BYTES = 1 << 17,
 };
 
 struct worker {
 	struct fastpath *f;
 	unsigned index;
 	int tun_fd;
-	struct mail *in, *out;
+	struct mail *in, *out, *user_in, *user_out;
 	pthread_t thread;
 	int sockets[LIMIT_LINK_SLOTS];
 };
@@ -37,8 +39,10 @@ struct worker *worker_new(struct fastpath *f, unsigned index, int tun_fd)
 	w->tun_fd = tun_fd;
 	w->in = mail_new(IN_BYTES);
 	w->out = mail_new(OUT_BYTES);
+	w->user_in = mail_new(USER_BYTES);
+	w->user_out = mail_new(USER_BYTES);
 	memset(w->sockets, -1, sizeof(w->sockets));
-	return w->in && w->out ? w : NULL;
+	return w->in && w->out && w->user_in && w->user_out ? w : NULL;
 }
 
 struct mail *worker_in(struct worker *w)
@@ -49,6 +53,16 @@ struct mail *worker_in(struct worker *w)
 struct mail *worker_out(struct worker *w)
 {
 	return w->out;
+}
+
+struct mail *worker_user_in(struct worker *w)
+{
+	return w->user_in;
+}
+
+struct mail *worker_user_out(struct worker *w)
+{
+	return w->user_out;
 }
 
 static void answer(struct worker *w, enum ctl_type type, const void *body, size_t len)
@@ -146,11 +160,31 @@ static bool on_mail(struct worker *w, uint16_t type, const void *body, size_t le
 	return type != CTL_STOP;
 }
 
+/* A message packet comes back, from whom it went to, over link 1 + the worker's number. One whose only byte
+ * is CTLCHILD_GATE waits for the gate. */
+static void on_user(struct worker *w, const struct ctl_user_down *down, size_t len)
+{
+	const struct ctl_user_up up = {.src = down->dst,
+				       .dst = down->src,
+				       .link = 1 + w->index,
+				       .type = down->type,
+				       .key = CTL_USER_KEY_STATIC};
+	uint64_t ticket;
+
+	if (len == sizeof(*down) + 1 && *(const uint8_t *)(down + 1) == CTLCHILD_GATE &&
+	    read(ctlchild_gate, &ticket, sizeof(ticket)) < 0)
+		abort();
+	while (!mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), down + 1, len - sizeof(*down))) {
+		mail_kick(w->user_out);
+		sched_yield();
+	}
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
-	struct pollfd p = {.fd = mail_fd(w->in), .events = POLLIN};
-	const uint8_t *body;
+	struct pollfd p[] = {{.fd = mail_fd(w->in), .events = POLLIN}, {.fd = mail_fd(w->user_in), .events = POLLIN}};
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 
@@ -161,7 +195,11 @@ static void *work(void *arg)
 				return NULL;
 			mail_kick(w->out);
 		}
-		poll(&p, 1, -1);
+		mail_doze(w->user_in);
+		while (mail_next(w->user_in, &type, &body, &len))
+			on_user(w, (const struct ctl_user_down *)(void *)body, len);
+		mail_kick(w->user_out);
+		poll(p, 2, -1);
 	}
 }
 
@@ -180,6 +218,8 @@ void worker_join_free(struct worker *w)
 		close(w->tun_fd);
 	mail_free(w->in);
 	mail_free(w->out);
+	mail_free(w->user_in);
+	mail_free(w->user_out);
 	free(w);
 }
 

@@ -122,6 +122,43 @@ static void test_full_queue(void **state)
 	assert_true(ctlsock_put(p->a, CTL_TLV, &tlv, sizeof(tlv), tail, sizeof(tail)));
 }
 
+/* Each fills its own queue; what is not user data goes first, and leaves user data in order. */
+static void test_user_data_apart(void **state)
+{
+	struct pair *p = *state;
+	static const uint8_t tail[1360 - sizeof(struct ctl_header) - sizeof(struct ctl_user_down)];
+	const struct ctl_want_key want = {.net64 = 1};
+	const struct ctl_tlv tlv = {.link = 3};
+	struct ctl_user_down down = {.hop_limit = 64};
+	struct ctl_user_up up = {.link = 1};
+	size_t user = 0, other = 0;
+
+	for (;; user++) {
+		memcpy(down.dst.b, &user, sizeof(user));
+		if (!ctlsock_put(p->a, CTL_USER_DOWN, &down, sizeof(down), tail, sizeof(tail)))
+			break;
+	}
+	assert_int_equal(user, LIMIT_CTL_USER_BYTES / 1360);
+	assert_false(ctlsock_put(p->a, CTL_USER_UP, &up, sizeof(up), tail, sizeof(tail)));
+	while (ctlsock_put(p->a, CTL_TLV, &tlv, sizeof(tlv), tail, sizeof(tail)))
+		other++;
+	assert_int_equal(other, LIMIT_CTL_QUEUE_BYTES / (1360 - sizeof(down) + 8));
+	while (ctlsock_put(p->a, CTL_WANT_KEY, &want, sizeof(want), NULL, 0))
+		other++;
+	assert_true(ctlsock_put(p->a, CTL_PING, &(const struct ctl_ping){1}, sizeof(struct ctl_ping), NULL, 0));
+	other++;
+	pump(p);
+	assert_int_equal(p->seen.count, other + user);
+	assert_int_equal(p->seen.at[other - 1].type, CTL_PING);
+	for (size_t i = 0; i < user; i++) {
+		assert_int_equal(p->seen.at[other + i].type, CTL_USER_DOWN);
+		assert_int_equal(p->seen.at[other + i].len, sizeof(down) + sizeof(tail));
+		memcpy(&down, p->seen.at[other + i].body, sizeof(down));
+		assert_memory_equal(down.dst.b, &i, sizeof(i));
+	}
+	assert_int_equal(ctlsock_queued(p->a), 0);
+}
+
 static void test_reads_sixteen(void **state)
 {
 	struct pair *p = *state;
@@ -262,6 +299,7 @@ int main(void)
 		pair_test(test_datagrams_are_bounded),
 		pair_test(test_largest_record),
 		pair_test(test_full_queue),
+		pair_test(test_user_data_apart),
 		pair_test(test_reads_sixteen),
 		pair_test(test_every_truncation),
 		pair_test(test_every_short_body),

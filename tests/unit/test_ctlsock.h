@@ -15,7 +15,7 @@
 
 #include "shared/base/ctlsock.h"
 
-enum { SEEN_MAX = 4096, BODY_KEPT = 512, UNKNOWN_TYPE = 1000 };
+enum { SEEN_MAX = 8192, BODY_KEPT = 512, UNKNOWN_TYPE = 1000 };
 
 /* What came out of one end. */
 struct seen {

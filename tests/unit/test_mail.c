@@ -22,7 +22,7 @@ static bool is_awake(const struct mail *m)
 
 static void expect(struct mail *m, uint16_t type, const uint8_t *bytes, size_t len)
 {
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t got;
 	size_t got_len;
 
@@ -35,7 +35,7 @@ static void expect(struct mail *m, uint16_t type, const uint8_t *bytes, size_t l
 
 static void expect_empty(struct mail *m)
 {
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 
@@ -100,7 +100,7 @@ static void test_full(void **state)
 		mail_kick(m);
 		assert_true(put - taken >= CAP / 2 / (len + 24));
 		while (taken < put - round % 3) {
-			const uint8_t *body;
+			uint8_t *body;
 			uint16_t type;
 			size_t got;
 
@@ -120,7 +120,7 @@ static void test_burst(void **state)
 	enum { BIG = 1024 * 1024, BURST = 10000 };
 	static const uint8_t update[72];
 	struct mail *m = mail_new(BIG);
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 

@@ -103,16 +103,16 @@ static void test_rtt_tells_cost(void **state)
 	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
 
 	(void)state;
-	node_on_rtt(w->n, link, 0, w->now);
+	node_world_rtt(w, link, 0);
 	assert_int_equal(w->cost_count, 1);
 	assert_int_equal(w->costs[0].link, link);
 	assert_int_equal(w->costs[0].smoothed_cost, 45);
 	/* Where it settles it is not told again. */
 	for (int i = 0; i < 40; i++)
-		node_on_rtt(w->n, link, 0, w->now);
+		node_world_rtt(w, link, 0);
 	assert_int_equal(w->costs[(w->cost_count - 1) % NODE_WORLD_NOTES].smoothed_cost, 0);
 	assert_true(w->cost_count < 40);
-	node_on_rtt(w->n, link + 1, 0, w->now);
+	node_world_rtt(w, link + 1, 0);
 	node_world_free(w);
 }
 
@@ -188,7 +188,7 @@ static void test_caps(void **state)
 	assert_int_equal(endpoint_parse("[::ffff:198.51.100.8]:5", &friend), 0);
 	assert_true(node_may_accept(w->n, &friend, &why));
 	/* One that proves itself makes room for another. */
-	node_on_rtt(w->n, first, 100, w->now);
+	node_world_rtt(w, first, 100);
 	assert_true(node_may_accept(w->n, &stranger, &why));
 	for (int i = LIMIT_UNPROVEN_PER_ADDRESS; i < LIMIT_LINKS; i++) {
 		snprintf(remote, sizeof(remote), "192.0.2.2:%d", 1 + i);
@@ -212,7 +212,7 @@ static void test_strangers_leave_places(void **state)
 	for (int i = 0; i < LIMIT_LINKS_INBOUND; i++) {
 		snprintf(remote, sizeof(remote), "[2001:db8::1:%x]:5", i);
 		assert_true(node_may_accept(w->n, &stranger, &why));
-		node_on_rtt(w->n, node_world_link(w, "[2001:db8::1]:9651", remote, CTL_LINK_INBOUND, 0), 100, w->now);
+		node_world_rtt(w, node_world_link(w, "[2001:db8::1]:9651", remote, CTL_LINK_INBOUND, 0), 100);
 	}
 	assert_false(node_may_accept(w->n, &stranger, &why));
 	assert_non_null(strstr(why, "all places"));

@@ -66,7 +66,7 @@ static void mail_check(uint32_t i, uint16_t type, const uint8_t *body, size_t le
 static void test_mail(void **state)
 {
 	struct mail *m = mail_new(MAIL_BYTES);
-	const uint8_t *body;
+	uint8_t *body;
 	pthread_t writer;
 	uint32_t next = 0;
 	uint16_t type;

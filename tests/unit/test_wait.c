@@ -92,6 +92,30 @@ static void test_order(void **state)
 	assert_int_equal(stat_get(&r->stats, STAT_waited), 200);
 }
 
+/* What has to survive the wait besides the bytes. */
+static void test_kinds(void **state)
+{
+	struct room *r = *state;
+	static const struct wait_packet packets[] = {
+		{.kind = WAIT_USER, .bytes = (const uint8_t *)"user", .len = 4},
+		{.kind = WAIT_OPEN, .bytes = (const uint8_t *)"frame", .len = 5, .link = UINT32_MAX},
+		{.kind = WAIT_SEAL, .bytes = (const uint8_t *)"", .len = 0}};
+	struct wait_list list;
+
+	for (size_t i = 0; i < 3; i++)
+		wait_add(&r->wait, 7, &packets[i], start);
+	assert_true(wait_take(&r->wait, 7, &list));
+	for (size_t i = 0; i < 3; i++) {
+		const struct wait_record *record = wait_record_next(list.head);
+
+		assert_int_equal(record->kind, packets[i].kind);
+		assert_int_equal(record->len, packets[i].len);
+		assert_int_equal(record->link, packets[i].link);
+		assert_memory_equal(record->bytes, packets[i].bytes, packets[i].len);
+	}
+	pool_give(r->pool, list.head);
+}
+
 static void test_bytes(void **state)
 {
 	struct room *r = *state;
@@ -116,7 +140,7 @@ static void test_rooms(void **state)
 	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 1);
 	/* Own traffic displaces strangers, one by one, and is not displaced by them. */
 	for (uint32_t i = 0; i < LIMIT_WAIT_NET64S; i++)
-		add(r, 300 + i, WAIT_SEAL, i, 100);
+		add(r, 300 + i, i % 2 ? WAIT_SEAL : WAIT_USER, i, 100);
 	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 1 + LIMIT_WAIT_NET64S);
 	add(r, 500, WAIT_OPEN, 0, 100);
 	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 2 + LIMIT_WAIT_NET64S);
@@ -165,7 +189,7 @@ static void test_time(void **state)
 
 	assert_int_equal(wait_due(&r->wait).us, MONO_NEVER.us);
 	add(r, 7, WAIT_SEAL, 0, 100);
-	add(r, 7, WAIT_SEAL, 1, 100);
+	add(r, 7, WAIT_USER, 1, 100);
 	assert_int_equal(wait_due(&r->wait).us, end.us);
 	wait_expire(&r->wait, mono_add_us(end, -1));
 	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 0);
@@ -212,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rooms, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shared_room, setup, teardown),

@@ -337,7 +337,7 @@ static inline void world_tun_read(const struct world *w, struct gso_header *head
 static inline size_t world_event(const struct world *w, unsigned worker, enum ctl_type wanted, void *out, size_t cap)
 {
 	struct mail *m = worker_out(w->f.workers[worker]);
-	const uint8_t *body;
+	uint8_t *body;
 	uint16_t type;
 	size_t len;
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a file holds, at the start. It is read twice: first to see that every row is whole and what we write, then to
+ * tell it, so that nothing is told of a file that turns out to be corrupt. Bytes of the file are hostile until checked
+ * here. */
+#include "controld/store/store_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Columns, in this order. */
+static const char orders_text[] = "SELECT row, ended, state, id, reply, dst, topic, len, created_s, deadline_s, "
+				  "(SELECT ifnull(sum(length(bytes)), 0) FROM outgoing_part "
+				  "WHERE place BETWEEN row << 16 AND row << 16 | 65535) "
+				  "FROM outgoing WHERE NOT ended OR created_s + deadline_s > ?1 ORDER BY row";
+static const char messages_text[] = "SELECT row, consumed, id, reply, src, dst, public_key, topic, len, checksum, "
+				    "arrived_s, (SELECT ifnull(sum(length(bytes)), 0) FROM incoming_part "
+				    "WHERE place BETWEEN row << 16 AND row << 16 | 65535) "
+				    "FROM incoming WHERE NOT consumed OR arrived_s > ?1 ORDER BY row";
+
+/* Reads columns one after the other; bad stays once it is set. */
+struct columns {
+	sqlite3_stmt *st;
+	int at;
+	bool bad;
+};
+
+static uint64_t next_number(struct columns *c, uint64_t max)
+{
+	const int64_t v = sqlite3_column_int64(c->st, c->at++);
+
+	if (v < 0 || (uint64_t)v > max) {
+		c->bad = true;
+		return 0;
+	}
+	return (uint64_t)v;
+}
+
+static void next_bytes(struct columns *c, void *out, size_t len)
+{
+	const void *bytes = sqlite3_column_blob(c->st, c->at);
+
+	if (!bytes || (size_t)sqlite3_column_bytes(c->st, c->at) != len)
+		c->bad = true;
+	else
+		memcpy(out, bytes, len);
+	c->at++;
+}
+
+static const uint8_t *next_topic(struct columns *c, uint8_t *len)
+{
+	const void *bytes = sqlite3_column_blob(c->st, c->at);
+	const int count = sqlite3_column_bytes(c->st, c->at++);
+
+	if (count > UINT8_MAX)
+		c->bad = true;
+	*len = count > UINT8_MAX ? 0 : (uint8_t)count;
+	return bytes;
+}
+
+static bool read_order(sqlite3_stmt *st, struct record_order *o, bool *ended)
+{
+	struct columns c = {.st = st};
+
+	*o = (struct record_order){.row = next_number(&c, db_max_row)};
+	*ended = next_number(&c, 1);
+	o->state = (uint8_t)next_number(&c, UINT8_MAX);
+	next_bytes(&c, o->id, sizeof(o->id));
+	o->reply = next_number(&c, 1);
+	next_bytes(&c, o->dst.b, sizeof(o->dst.b));
+	o->topic = next_topic(&c, &o->topic_len);
+	o->len = next_number(&c, db_max_payload);
+	o->created_s = (int64_t)next_number(&c, INT64_MAX);
+	o->deadline_s = (uint32_t)next_number(&c, UINT32_MAX);
+	return !c.bad && o->row && next_number(&c, INT64_MAX) == (*ended ? 0 : o->len);
+}
+
+static bool read_message(sqlite3_stmt *st, struct record_message *m, bool *consumed)
+{
+	struct columns c = {.st = st};
+
+	*m = (struct record_message){.row = next_number(&c, db_max_row)};
+	*consumed = next_number(&c, 1);
+	next_bytes(&c, m->id, sizeof(m->id));
+	m->reply = next_number(&c, 1);
+	next_bytes(&c, m->src.b, sizeof(m->src.b));
+	next_bytes(&c, m->dst.b, sizeof(m->dst.b));
+	next_bytes(&c, m->public_key, sizeof(m->public_key));
+	m->topic = next_topic(&c, &m->topic_len);
+	m->len = next_number(&c, db_max_payload);
+	next_bytes(&c, m->checksum, sizeof(m->checksum));
+	m->arrived_s = (int64_t)next_number(&c, INT64_MAX);
+	return !c.bad && m->row && next_number(&c, INT64_MAX) == (*consumed ? 0 : m->len);
+}
+
+struct teller {
+	struct database *d;
+	const struct store_ops *ops; /* NULL: only look */
+	void *ctx;
+	int64_t past_s; /* completed before it: not told */
+};
+
+static int tell_order(struct teller *t, sqlite3_stmt *st)
+{
+	struct record_order o;
+	bool ended;
+
+	if (!read_order(st, &o, &ended))
+		return SQLITE_CORRUPT;
+	if (!t->ops)
+		return SQLITE_OK;
+	if (!ended && db_get_parts(t->d, GET_ORDER_PARTS, o.row, o.len, &o.payload) != 0)
+		return SQLITE_CORRUPT;
+	t->ops->found_order(t->ctx, &o);
+	return SQLITE_OK;
+}
+
+static int tell_message(struct teller *t, sqlite3_stmt *st)
+{
+	struct record_message m;
+	bool consumed;
+
+	if (!read_message(st, &m, &consumed))
+		return SQLITE_CORRUPT;
+	if (!t->ops)
+		return SQLITE_OK;
+	if (m.arrived_s > t->past_s)
+		t->ops->found_past(t->ctx, &m);
+	if (!consumed)
+		t->ops->found_message(t->ctx, &m);
+	return SQLITE_OK;
+}
+
+static int each_row(struct teller *t, const char *text, int64_t after_s, int (*fn)(struct teller *t, sqlite3_stmt *st))
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(t->d->sql, text, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 1, after_s);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		rc = fn(t, st);
+	sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int db_check_rows(struct database *d)
+{
+	struct teller t = {.d = d};
+	const int rc = each_row(&t, orders_text, INT64_MIN, tell_order);
+
+	return rc == SQLITE_OK ? each_row(&t, messages_text, INT64_MIN, tell_message) : rc;
+}
+
+int db_tell(struct database *d, int64_t now_s, const struct store_ops *ops, void *ctx)
+{
+	struct teller t = {.d = d, .ops = ops, .ctx = ctx, .past_s = now_s - LIMIT_MESSAGE_DONE_MS / 1000};
+	const int rc = each_row(&t, orders_text, now_s - LIMIT_MESSAGE_STATUS_S, tell_order);
+
+	return rc == SQLITE_OK ? each_row(&t, messages_text, t.past_s, tell_message) : rc;
+}
