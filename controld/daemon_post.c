@@ -168,26 +168,10 @@ static const struct store_ops store_ops = {
 	.settled = on_settled,
 };
 
-static bool open_store(struct daemon *d)
+static int open_at(struct daemon *d, const char *dir, char error[STORE_ERROR_BYTES])
 {
-	char dir[STATE_PATH_BYTES], error[STORE_ERROR_BYTES], id[IDENTITY_ID_BYTES];
-
-	if (statedir_find(d->options->state_dir, identity_id(&d->identity.pk, id), dir, sizeof(dir), error,
-			  sizeof(error)) == 0 &&
-	    store_open(d->loop, dir, time(NULL), &store_ops, d, &d->store, error) == 0)
-		return true;
-	/* What was asked for by name is not silently done without. */
-	if (d->options->state_dir) {
-		daemon_say_error(error);
-		return false;
-	}
-	log_err("messages will not survive a restart: %s; name a folder with --state-dir", error);
-	return store_open(d->loop, NULL, time(NULL), &store_ops, d, &d->store, error) == 0;
-}
-
-bool daemon_post_open(struct daemon *d)
-{
-	struct post_config c = {
+	const struct store_config c = {.dir = dir, .now_s = time(NULL)};
+	struct post_config post = {
 		.self = d->identity.address,
 		.own = d->identity.own,
 		.max_length = d->options->max_message,
@@ -195,8 +179,35 @@ bool daemon_post_open(struct daemon *d)
 		.inbox_bytes = d->options->inbox_bytes,
 	};
 
-	memcpy(c.public_key, d->identity.pk.b, sizeof(c.public_key));
-	d->post = post_new(&c, &post_ops, d);
+	/* What a store told before it failed is not to be believed. */
+	post_free(d->post);
+	memcpy(post.public_key, d->identity.pk.b, sizeof(post.public_key));
+	d->post = post_new(&post, &post_ops, d);
+	return store_open(d->loop, &c, &store_ops, d, &d->store, error);
+}
+
+static bool open_store(struct daemon *d)
+{
+	char dir[STATE_PATH_BYTES], error[STORE_ERROR_BYTES], id[IDENTITY_ID_BYTES];
+
+	if (statedir_find(d->options->state_dir, identity_id(&d->identity.pk, id), dir, sizeof(dir), error,
+			  sizeof(error)) == 0 &&
+	    open_at(d, dir, error) == 0)
+		return true;
+	/* What was asked for by name is not silently done without. */
+	if (d->options->state_dir) {
+		daemon_say_error(error);
+		return false;
+	}
+	log_err("messages will not survive a restart: %s; name a folder with --state-dir", error);
+	if (open_at(d, NULL, error) == 0)
+		return true;
+	daemon_say_error(error);
+	return false;
+}
+
+bool daemon_post_open(struct daemon *d)
+{
 	if (!open_store(d))
 		return false;
 	post_begin(d->post, store_epoch(d->store), store_last_order(d->store), store_last_message(d->store));

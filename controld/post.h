@@ -9,7 +9,7 @@
  * Invariants: an order is sent and told accepted only when it is stored. A message is in the inbox only when it is
  * stored, and until then not acknowledged; it leaves the inbox when a consumer says that it has it, and not before: at
  * least once, the id removes doubles. It is with one consumer at a time. READ leaves when it is consumed, once; a peek
- * is no read.
+ * is no read. One that the store cannot read is left alone for a second, while others are given.
  *
  * Callbacks come from post_tick() only, but for those of the world (post_ops). They may call everything here except
  * post_tick() and post_free(). After each call the owner calls post_tick() in the same turn of its loop. */

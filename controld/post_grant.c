@@ -3,7 +3,6 @@
  * another consumer is never taken for the stream's own. */
 #include "controld/post_private.h"
 
-/* The entry of g if no other consumer got it since; it may be reserved for one. */
 struct post_entry *post_grant_entry(const struct post *p, const struct post_grant *g)
 {
 	struct post_entry *e = post_entry_find(p, g->row);
@@ -44,7 +43,6 @@ void post_grant_free(struct post_grant *g)
 	free(g);
 }
 
-/* Others may have it now. */
 void post_grant_release(struct post *p, const struct post_grant *g)
 {
 	struct post_entry *e = post_grant_entry(p, g);
@@ -55,7 +53,6 @@ void post_grant_release(struct post *p, const struct post_grant *g)
 	post_entry_settle(p, e);
 }
 
-/* True if the entry is the stream's again. */
 bool post_grant_reclaim(struct post *p, struct post_grant *g)
 {
 	struct post_entry *e = post_grant_entry(p, g);

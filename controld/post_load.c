@@ -93,12 +93,12 @@ struct post_message post_entry_give(struct post *p, struct post_entry *e, bool p
 				 .len = e->len,
 				 .arrived_s = e->arrived_s};
 
-	assert(post_entry_is_here(e));
+	assert(post_entry_is_here(e) && (peek || !e->peekers));
 	e->generation += !peek;
 	memcpy(m.id, e->id, sizeof(m.id));
 	memcpy(m.public_key, e->public_key, sizeof(m.public_key));
 	memcpy(m.topic, e->topic->bytes, m.topic_len);
-	m.payload = peek || e->peekers ? post_copy(e->payload, e->len) : take_payload(p, e);
+	m.payload = peek ? post_copy(e->payload, e->len) : take_payload(p, e);
 	return m;
 }
 

@@ -288,7 +288,7 @@ bool post_entry_is_here(const struct post_entry *e);
 void post_entry_need(struct post *p, struct post_entry *e);
 /* Perhaps nobody does any more: its payload goes, unless the cache has room for it. */
 void post_entry_settle(struct post *p, struct post_entry *e);
-/* For a consumer that is to get it, with its payload or, while others want that, a copy. */
+/* For a consumer that is to get it, with its payload; for a peek, which comes first, a copy. */
 struct post_message post_entry_give(struct post *p, struct post_entry *e, bool peek);
 /* It has no payload any more, and no load that anybody waits for. */
 void post_entry_unload(struct post *p, struct post_entry *e);

@@ -225,7 +225,7 @@ static void resume(struct post *p, struct post_order *o)
 
 static void found_fini(struct post *p)
 {
-	struct post_local *l, *next;
+	struct post_local *l = p->locals, *next;
 	struct post_order *o, *later;
 
 	DL_FOREACH_SAFE (p->found, o, later) {
@@ -233,8 +233,9 @@ static void found_fini(struct post *p)
 		free(o);
 	}
 	p->found = NULL;
-	HASH_ITER (hh, p->locals, l, next) {
-		HASH_DELETE(hh, p->locals, l);
+	HASH_CLEAR(hh, p->locals);
+	for (; l; l = next) {
+		next = l->hh.next;
 		free(l);
 	}
 }
@@ -250,9 +251,13 @@ void post_send_found(struct post *p)
 
 void post_send_fini(struct post *p)
 {
-	struct post_order *o, *next;
+	struct post_order *o = p->orders, *next;
 
 	found_fini(p);
-	HASH_ITER (hh, p->orders, o, next)
-		order_free(p, o);
+	HASH_CLEAR(hh, p->orders);
+	for (; o; o = next) {
+		next = o->hh.next;
+		order_clear(o);
+		free(o);
+	}
 }

@@ -40,7 +40,6 @@ static void go_on(struct post *p, struct post_stream *s)
 	}
 	if (!s->consumer.is_queued && post_stream_wants(s))
 		post_consumer_add(p, &s->consumer);
-	post_stream_set_ready(p, s);
 }
 
 void post_grant_end(struct post *p, struct post_grant *g)

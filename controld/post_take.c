@@ -181,8 +181,7 @@ void post_taker_assign(struct post *p, struct post_taker *t, struct post_entry *
 
 void post_taker_set_ready(struct post *p, struct post_taker *t)
 {
-	if (t->state != TAKER_LOADING)
-		return;
+	assert(t->state == TAKER_LOADING);
 	t->state = TAKER_READY;
 	DL_APPEND(p->ready, t);
 }

@@ -7,10 +7,10 @@ UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c tests/bench/apiload.c,$(wildcard tests/bench/*.c))
-THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_worker_user.c tests/unit/test_control_user.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
+THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_worker_user.c tests/unit/test_control_user.c tests/unit/test_store.c tests/unit/test_store_full.c tests/unit/test_store_kill.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c)
 TEST_LIB      := -lcmocka $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
-WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl test_admin test_metrics test_json test_letter test_letter_writer test_messages test_messages_send fuzz_json fuzz_letter test_store test_store_full test_store_corrupt test_store_kill test_statedir test_ws test_ws_messages test_ws_sends test_ws_socket fuzz_ws test_cli_message test_cli_admin test_cli_http test_cli_text fuzz_http_client
+WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl test_admin test_metrics test_json test_letter test_letter_writer test_messages test_messages_send fuzz_json fuzz_letter test_store test_store_full test_store_corrupt test_store_kill test_statedir test_ws test_ws_messages test_ws_sends test_ws_socket fuzz_ws test_cli_message test_cli_admin test_cli_http test_cli_text fuzz_http_client test_guard test_http test_http_parts test_http_body test_http_life test_http_upgrade test_server fuzz_http
 
 $(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@

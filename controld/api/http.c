@@ -200,6 +200,7 @@ static void request_begin(struct http_conn *c, size_t head_len)
 	r->body = body;
 	c->head_len = c->at = head_len;
 	c->step = STEP_HANDLED;
+	c->fresh = false;
 	c->clock_again = true;
 	status = http_head_read(&r->head, c->in, head_len, &why);
 	if (status) {
@@ -323,7 +324,7 @@ static enum http_clock clock_of(const struct http_conn *c)
 {
 	switch (c->step) {
 	case STEP_HEAD:
-		return c->len || c->clock == CLOCK_HEADER ? CLOCK_HEADER : CLOCK_IDLE;
+		return c->len || c->fresh ? CLOCK_HEADER : CLOCK_IDLE;
 	case STEP_BODY:
 		return CLOCK_BODY;
 	case STEP_SEND:
@@ -409,8 +410,7 @@ void http_accept(struct api *a, int fd, unsigned slot)
 	c->fd = fd;
 	c->slot = slot;
 	c->watch = loop_fd_new(a->loop, fd, LOOP_READ, on_event, c);
-	c->clock = CLOCK_HEADER;
-	c->clock_again = true;
+	c->fresh = c->clock_again = true;
 	DL_APPEND(a->conns, c);
 	set_clock(c);
 }
@@ -452,6 +452,7 @@ static void stop_one(struct http_conn *c)
 {
 	switch (c->step) {
 	case STEP_HEAD:
+	case STEP_LINGER:
 		c->dead = true;
 		break;
 	case STEP_WAIT:

@@ -123,6 +123,7 @@ struct http_conn {
 	struct loop_fd *watch;
 	enum http_step step;
 	enum http_clock clock;
+	bool fresh; /* no request yet */
 	bool clock_again; /* it begins anew */
 	struct mono deadline;
 	bool busy, dead, ended, close, linger; /* ended: the client sends no more; close: after this answer */

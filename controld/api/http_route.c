@@ -146,6 +146,7 @@ int http_route_find(struct http_target *t, unsigned method, char *path)
 			continue;
 		if (routes[i].method == wanted) {
 			t->route = &routes[i];
+			t->allow[0] = '\0';
 			memcpy(t->params, params, sizeof(params));
 			return 0;
 		}

@@ -13,7 +13,10 @@
 #define CONTROLD_API_WS_PRIVATE_H
 
 #include "controld/api/private.h"
+#include "shared/base/siphash.h"
 #include <cjson/cJSON.h>
+#include <stdlib.h>
+#define uthash_fatal(msg) abort()
 #include <uthash.h>
 
 enum ws_kind { WS_KIND_NONE, WS_KIND_MESSAGES, WS_KIND_EVENTS };
@@ -43,7 +46,7 @@ struct ws_letter;
 /* A message that the client has sent. */
 struct ws_send {
 	struct ws_session *session;
-	struct ws_send *prev, *next; /* in waiting or told, oldest first */
+	struct ws_send *prev, *next; /* in unanswered or answered, oldest first */
 	struct ws_send *changed_prev, *changed_next;
 	uint64_t ticket; /* while the post has not answered */
 	char *ref; /* so long */

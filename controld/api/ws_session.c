@@ -53,7 +53,7 @@ struct ws_session *ws_session_new(struct api *a, enum ws_kind kind, uint64_t cli
 	if (a->stopping)
 		ws_session_close(s, WS_CLOSE_AWAY, "going away");
 	else if (kind == WS_KIND_NONE)
-		ws_session_close(s, WS_CLOSE_SUBPROTOCOL, "this subprotocol is not spoken here");
+		ws_session_close(s, WS_CLOSE_SUBPROTOCOL, "a subprotocol must be named");
 	else if (over)
 		ws_session_close(s, WS_CLOSE_LIMIT, "too many clients");
 	a->refused += s->closing && s->code == WS_CLOSE_LIMIT;

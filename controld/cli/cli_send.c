@@ -17,7 +17,7 @@ enum {
 	TARGET_BYTES = 512,
 	KEY_DIGITS = 64,
 	SHOWN_CHARACTERS = 300,
-	PAYLOAD_BYTES_MAX = 96 * 1024 * 1024, /* in base64 and JSON: the largest body that any node takes */
+	PAYLOAD_BYTES_MAX = 95 * 1024 * 1024, /* in base64 and JSON it fits the largest body that any node takes */
 };
 
 static const char help[] =
@@ -85,7 +85,7 @@ static bool read_file(const struct cli_config *c, struct send *w)
 	if (!f || ferror(f))
 		why = strerror(errno);
 	else if (w->payload_len > PAYLOAD_BYTES_MAX)
-		why = "longer than 96 MiB";
+		why = "longer than 95 MiB";
 	if (f)
 		fclose(f);
 	if (!why)

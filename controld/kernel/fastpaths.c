@@ -94,6 +94,15 @@ static void on_hello(struct fastpath_slot *s, const struct ctl_hello *h)
 		s->life = fastpaths_life_new(s->f, (pid_t)h->pid, false);
 	if (same || s->state == SLOT_ENDING)
 		return;
+	if (s->life->child) {
+		log_err("fastpath is of another build than this program: install both together build=\"%.*s\" "
+			"ours=\"%s\"",
+			(int)strnlen(h->build, sizeof(h->build)), h->build, BUILD);
+		s->f->gave_up = true;
+		fastpaths_slot_end(s);
+		s->f->ops->gave_up(s->f->ctx, 1, "the forwarder is of another build than this program");
+		return;
+	}
 	log_warn("fastpath is of another build and is replaced, which ends its links pid=%u build=\"%.*s\" version=%u",
 		 h->pid, (int)strnlen(h->build, sizeof(h->build)), h->build, h->version);
 	fastpaths_slot_end(s);

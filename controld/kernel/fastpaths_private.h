@@ -71,6 +71,7 @@ struct fastpaths {
 	struct fastpath_slot slots[FASTPATHS];
 	struct life *lives;
 	bool ever_ready;
+	bool gave_up; /* no other one is started */
 
 	int memfd; /* owned; -1: none */
 	struct ctl_memory memory;

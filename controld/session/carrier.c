@@ -72,17 +72,15 @@ void carrier_read_choice(const uint8_t bytes[CARRIER_CHOICE_BYTES], struct carri
 	assert(!r.bad && rd_left(&r) == 0);
 }
 
-void carrier_write_stamp(uint8_t stamp[HANDSHAKE_STAMP_BYTES], int64_t ns)
+void carrier_write_stamp(struct wr *w, int64_t ns)
 {
-	struct wr w = wr_init(stamp, HANDSHAKE_STAMP_BYTES);
-
 	assert(ns >= 0);
-	wr_be64(&w, (uint64_t)(ns / 1000000000));
-	wr_be32(&w, (uint32_t)(ns % 1000000000));
+	wr_be64(w, (uint64_t)(ns / 1000000000));
+	wr_be32(w, (uint32_t)(ns % 1000000000));
 }
 
-void carrier_write_prologue(struct wr *w, const struct ip6 *initiator, const struct ip6 *responder,
-			    const uint8_t *init, size_t len)
+void carrier_write_prologue(struct wr *w, const struct ip6 *initiator, const struct ip6 *responder, const uint8_t *init,
+			    size_t len)
 {
 	wr_bytes(w, prologue_text, sizeof(prologue_text) - 1);
 	wr_bytes(w, initiator->b, sizeof(initiator->b));

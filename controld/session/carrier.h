@@ -50,10 +50,10 @@ void carrier_write_init(struct wr *w, const struct carrier_init *i);
 void carrier_read_init(const uint8_t *bytes, struct carrier_init *i);
 void carrier_write_choice(struct wr *w, const struct carrier_choice *ch);
 void carrier_read_choice(const uint8_t bytes[CARRIER_CHOICE_BYTES], struct carrier_choice *ch);
-void carrier_write_stamp(uint8_t stamp[HANDSHAKE_STAMP_BYTES], int64_t ns);
+void carrier_write_stamp(struct wr *w, int64_t ns);
 
 /* The prologue of an INIT of len bytes, of which Noise message 1 need not be there yet. */
-void carrier_write_prologue(struct wr *w, const struct ip6 *initiator, const struct ip6 *responder,
-			    const uint8_t *init, size_t len);
+void carrier_write_prologue(struct wr *w, const struct ip6 *initiator, const struct ip6 *responder, const uint8_t *init,
+			    size_t len);
 
 #endif

@@ -12,8 +12,7 @@ bool cookie_is_fresh(const struct session_peer *p, const struct carrier_init *in
 {
 	if (memcmp(init->stamp, p->greatest, sizeof(p->greatest)) > 0)
 		return true;
-	return challenge_is_open(&p->challenge, now) &&
-	       secret_eq(init->cookie, p->challenge.b, sizeof(p->challenge.b));
+	return challenge_is_open(&p->challenge, now) && secret_eq(init->cookie, p->challenge.b, sizeof(p->challenge.b));
 }
 
 bool cookie_challenge(struct session_core *c, struct session_peer *p, struct mono now,

@@ -7,8 +7,8 @@
  *   index     the name of a key or a pending INIT in nonces and bodies   session_keys.c
  *   pin       session.h                                                  pins.c
  *
- * Nothing is driven by single timers: after whatever happened to a peer session_peer_run() looks at its state, does what
- * is due, and sets the one time at which it must look again. */
+ * Nothing is driven by single timers: after whatever happened to a peer session_peer_run() looks at its state, does
+ * what is due, and sets the one time at which it must look again. */
 #ifndef CONTROLD_SESSION_CORE_H
 #define CONTROLD_SESSION_CORE_H
 
@@ -92,7 +92,7 @@ struct challenge {
 	uint8_t b[CARRIER_COOKIE_BYTES];
 };
 
-/* Full: the first class goes first. What is LIVE or set up by the user stays. */
+/* Full: the first class goes first. What lives or is set up by the user stays. */
 enum peer_class { PEER_LOOSE, PEER_PINNED, PEER_KEPT, PEER_CLASSES };
 
 struct session_peer {
@@ -192,7 +192,8 @@ int64_t session_jitter_us(struct session_core *c, int64_t below_us);
 /* Sends a body to the peer: in the session if it is CONTROL, else statically. */
 void session_say(struct session_core *c, const struct session_peer *p, enum session_type type, const uint8_t *bytes,
 		 size_t len);
-void session_tell(struct session_core *c, enum session_event_kind kind, const struct session_peer *p);
+void session_tell(struct session_core *c, enum session_event_kind kind, const struct pubkey *pk,
+		  const struct ip6 *address);
 
 /* session_peer.c */
 struct session_peer *session_peer_find(const struct session_core *c, const struct pubkey *pk);
@@ -204,13 +205,19 @@ bool session_peer_is_pinned(const struct session_core *c, const struct session_p
 bool session_peer_is_live(const struct session_peer *p);
 enum session_mode session_peer_mode(const struct session_core *c, const struct session_peer *p);
 struct handshake_psks session_peer_psks(const struct session_core *c, const struct session_peer *p);
-/* Pin and session are taken back. */
-void session_peer_forget(struct session_core *c, struct session_peer *p);
+/* Another key has the /64: by a pin, a live session, or the user's word. */
+bool session_peer_is_second(const struct session_core *c, const struct pubkey *pk, uint64_t net64,
+			    struct session_time t);
 
 /* session_policy.c */
 struct session_policy session_policy_of(const struct session_core *c, const struct session_peer *p,
 					struct session_time t);
 struct mono session_policy_run(struct session_core *c, struct session_peer *p, struct session_time t);
+
+/* session_release.c */
+/* Pin and session are taken back. */
+void session_release_now(struct session_core *c, struct session_peer *p);
+struct mono session_release_run(struct session_core *c, struct session_peer *p, struct session_time t);
 
 /* session_keys.c */
 struct session_peer *session_index_find(const struct session_core *c, uint32_t value);
@@ -232,7 +239,11 @@ void session_keys_confirm(struct session_core *c, struct session_peer *p, struct
 void session_keys_drop(struct session_core *c, struct session_peer *p, enum session_slot slot);
 /* Something authenticated came in the session. */
 void session_keys_heard(struct session_core *c, struct session_peer *p, struct mono at, struct session_time t);
-void session_keys_keepalive(struct session_core *c, struct session_peer *p, struct session_time t);
+void session_keys_control(struct session_core *c, struct session_peer *p, enum carrier_control kind,
+			  struct session_time t);
+/* One that fastpath holds. */
+void session_keys_found(struct session_core *c, struct session_peer *p, const struct session_key *found,
+			struct session_time t);
 /* Wipes what is too old, keeps quiet sessions alive; when to look again. */
 struct mono session_keys_run(struct session_core *c, struct session_peer *p, struct session_time t);
 

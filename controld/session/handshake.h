@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The messages of Noise_IKpsk2_25519_AESGCM_BLAKE2b, token by token, over noise.h. Payloads are the caller's. A function
- * that fails leaves a state that is worth nothing: work on a copy. The state is secret: wipe it. */
+/* The messages of Noise_IKpsk2_25519_AESGCM_BLAKE2b, token by token, over noise.h. Payloads are the caller's. A
+ * function that fails leaves a state that is worth nothing: work on a copy. The state is secret: wipe it. */
 #ifndef CONTROLD_SESSION_HANDSHAKE_H
 #define CONTROLD_SESSION_HANDSHAKE_H
 

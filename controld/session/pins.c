@@ -99,6 +99,7 @@ void pins_touch(struct session_core *c, struct session_peer *p, struct session_t
 {
 	struct session_pin fresh = {.pk = p->pk, .net64 = p->net64, .first_ns = p->first_ns, .last_ns = t.real_ns};
 	struct pin *old = find(c, p->net64);
+	const bool had = old;
 
 	if (old && pubkey_eq(&old->pin.pk, &p->pk) && pins_holds(&old->pin, t.real_ns)) {
 		old->pin.last_ns = t.real_ns;
@@ -115,7 +116,7 @@ void pins_touch(struct session_core *c, struct session_peer *p, struct session_t
 		fresh.first_ns = fresh.last_ns;
 	if (make_room(c, life_ns(&fresh), t.real_ns))
 		store(c, add(c, &fresh));
-	else if (old)
+	else if (had)
 		c->ops->pin_del(c->ctx, p->net64);
 }
 
@@ -123,6 +124,8 @@ bool pins_load(struct session_core *c, const struct session_pin *pin, int64_t re
 {
 	struct pin *p;
 
+	if (pin->first_ns < 0 || pin->last_ns < pin->first_ns || pin->last_ns > INT64_MAX - PIN_LONGEST_NS)
+		return false;
 	if (find(c, pin->net64) || !make_room(c, life_ns(pin), real_ns))
 		return false;
 	p = add(c, pin);
@@ -144,8 +147,8 @@ void pins_fini(struct session_core *c)
 {
 	struct pin *p, *next;
 
-	HASH_ITER(hh, c->pins, p, next)
-	drop(c, p);
+	HASH_ITER (hh, c->pins, p, next)
+		drop(c, p);
 	heap_fini(&c->pins_by_life);
 	heap_fini(&c->pins_by_end);
 }

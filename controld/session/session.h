@@ -266,8 +266,8 @@ MUST_CHECK int session_release(struct session_core *c, const struct pubkey *pk, 
 /* Removes pin and session of a /64. False: there is no pin. */
 bool session_unpin(struct session_core *c, uint64_t net64, struct session_time t);
 
-/* Of a former life of controld: what fastpath still holds, and what the store remembers. False: refused; a key must
- * then be removed there. */
+/* Of a former life of controld, pins first: what fastpath still holds, and what the store remembers. False: refused; a
+ * key must then be removed there. */
 MUST_CHECK bool session_found_key(struct session_core *c, const struct session_key *key, struct session_time t);
 MUST_CHECK bool session_found_pin(struct session_core *c, const struct session_pin *pin, struct session_time t);
 /* fastpath lost or wiped them all; nothing is told of single keys. */

@@ -219,22 +219,21 @@ static int tell(struct store *s, int64_t now_s, char *error)
 	return -EIO;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): the world, the place and what is told, once in the program. */
-int store_open(struct loop *l, const char *dir, int64_t now_s, const struct store_ops *ops, void *ctx,
-	       struct store **out, char error[STORE_ERROR_BYTES])
+int store_open(struct loop *l, const struct store_config *c, const struct store_ops *ops, void *ctx, struct store **out,
+	       char error[STORE_ERROR_BYTES])
 {
 	struct store *s = make_store(ops, ctx);
-	int e = dir ? place_open(&s->place, dir, error) : 0;
+	int e = c->dir ? place_open(&s->place, c->dir, error) : 0;
 
 	assert(s->wake >= 0);
-	s->place.reserved = !dir;
-	s->ahead_s = now_s - time(NULL);
+	s->place.reserved = !c->dir;
+	s->ahead_s = c->now_s - time(NULL);
 	if (e == 0)
 		e = db_open(&s->db, &s->place, &s->facts, error);
 	if (e == 0) {
 		place_reserve(&s->place);
 		atomic_store(&s->bytes, place_bytes(&s->place));
-		e = tell(s, now_s, error);
+		e = tell(s, c->now_s, error);
 	}
 	if (e == 0) {
 		e = store_thread_start(s);

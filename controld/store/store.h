@@ -31,10 +31,15 @@ struct store_ops {
 	void (*settled)(void *ctx);
 };
 
+struct store_config {
+	const char *dir; /* NULL: keeps all in memory only */
+	int64_t now_s; /* realtime */
+};
+
 /* Opens or makes dir/store.db; the folder is made if missing (0700), its owner and mode are checked. A file that is
- * corrupt or of a later version is moved aside to store.db.corrupt-N and said so in the log, loudly. now_s: realtime.
- * dir NULL: keeps all in memory only. 0, or -errno with one sentence in error. */
-MUST_CHECK int store_open(struct loop *l, const char *dir, int64_t now_s, const struct store_ops *ops, void *ctx,
+ * corrupt or of a later version is moved aside to store.db.corrupt-N and said so in the log, loudly. 0, or -errno with
+ * one sentence in error. */
+MUST_CHECK int store_open(struct loop *l, const struct store_config *c, const struct store_ops *ops, void *ctx,
 			  struct store **out, char error[STORE_ERROR_BYTES]);
 /* Names the file's life: 16 random bytes drawn when it was made. */
 const uint8_t *store_epoch(const struct store *s);

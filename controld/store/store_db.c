@@ -25,8 +25,10 @@ int db_error(struct database *d, int rc)
 	if (code == SQLITE_OK)
 		return 0;
 	snprintf(d->what, sizeof(d->what), "%s", code == SQLITE_FULL ? sqlite3_errstr(code) : sqlite3_errmsg(d->sql));
-	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
 		d->damaged = true;
+		return -EUCLEAN;
+	}
 	if (code == SQLITE_FULL)
 		return -ENOSPC;
 	if (code == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT || error == EFBIG))
@@ -148,7 +150,7 @@ static int wrong_parts(struct database *d)
 {
 	snprintf(d->what, sizeof(d->what), "a payload is not whole");
 	d->damaged = true;
-	return -EIO;
+	return -EUCLEAN;
 }
 
 /* Reads the parts into len bytes; each must be where and as long as it was written. */

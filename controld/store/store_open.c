@@ -24,6 +24,7 @@ enum {
 	SCHEMA_VERSION = 1,
 	UNUSABLE = 1,
 	CHECK_ALWAYS_PAGES = 4096, /* 16 MiB */
+	BUSY_MS = 1000,
 	GROW_BYTES = 64 * 1024, /* the file grows by so many */
 	MAX_VALUE_BYTES = 1024 * 1024, /* of a value or a statement of SQL */
 };
@@ -92,10 +93,10 @@ static int judge(struct database *d, int rc, char *error)
 		return UNUSABLE;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		sentence(error, "another program has the store open: close it");
+		sentence(error, "another program has it open: close that");
 		return -EBUSY;
 	default:
-		sentence(error, "cannot open the store: %s", d->sql ? sqlite3_errmsg(d->sql) : sqlite3_errstr(rc));
+		sentence(error, "cannot be opened: %s", d->sql ? sqlite3_errmsg(d->sql) : sqlite3_errstr(rc));
 		return d->sql ? db_error(d, rc) : -EIO;
 	}
 }
@@ -186,6 +187,8 @@ static int connect_to(struct database *d, const char *path, char *error)
 		return judge(d, rc, error);
 	harden(d->sql);
 	sqlite3_wal_hook(d->sql, on_wal, d);
+	/* For somebody who only looks; later the file is ours alone. */
+	sqlite3_busy_timeout(d->sql, BUSY_MS);
 	/* Without it the size that db_commit() asks for is ignored. */
 	sqlite3_file_control(d->sql, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
 	/* EXCLUSIVE: no shared memory, so no file for it. */
@@ -424,7 +427,7 @@ int db_open(struct database *d, const struct place *p, struct db_facts *facts, c
 			r = try_open(d, p, facts, why);
 			make_printable(why);
 			if (r < 0)
-				sentence(error, "%s", why);
+				sentence(error, "%.200s: %.250s", d->in_file ? p->file : "the store", why);
 		}
 		if (r == 0)
 			return 0;

@@ -122,7 +122,8 @@ static inline bool request_is_silent(const struct request *r)
 	return r->kind == END_ORDER || r->kind == DEL_ORDER || r->kind == DEL_MESSAGE;
 }
 
-/* store_db.c. Those that return int: 0 or -errno, and the words in what. */
+/* store_db.c. Those that return int: 0 or -errno, and the words in what. -ENOSPC: the disk is full; -EUCLEAN: the file
+ * is damaged. */
 MUST_CHECK int db_begin(struct database *d);
 /* What fails is rolled back. */
 MUST_CHECK int db_commit(struct database *d);

@@ -151,7 +151,14 @@ static void do_alone(struct store *s, struct request *r)
 		note_success(s);
 		return;
 	}
+	if (r->error == -ECANCELED)
+		return;
 	note_trouble(s, r->error);
+	/* It is no use to try that again: at the next start the file is checked. */
+	if (r->error == -EUCLEAN && request_is_silent(r)) {
+		r->error = 0;
+		return;
+	}
 	/* A completion says -ENOSPC or -EIO. */
 	if (r->error != -ENOSPC)
 		r->error = -EIO;

@@ -294,6 +294,26 @@ static bool has(const char *text, size_t len, const char *what)
 	return memmem(text, len, what, strlen(what)) != NULL;
 }
 
+/* The state of a message, told: true the first time that it is received or more (received may be passed over). Ids are
+ * random, so their first digits are a hash; the table is large enough for those of a while ago to be gone. */
+static bool is_news(const char *text, size_t len)
+{
+	static char known[65536][16];
+	const char *id = memmem(text, len, "\"id\":\"", 6);
+	char *place;
+	unsigned n;
+
+	if (!has(text, len, "\"state\":\"received\"") && !has(text, len, "\"state\":\"read\""))
+		return false;
+	if (!id || sscanf(id + 6, "%4x", &n) != 1)
+		die("%.*s", (int)len, text);
+	place = known[n];
+	if (memcmp(place, id + 6, 16) == 0)
+		return false;
+	memcpy(place, id + 6, 16);
+	return true;
+}
+
 static void stream(long n, size_t bytes, long window, const char *dst)
 {
 	struct client c = upgrade();
@@ -322,7 +342,7 @@ static void stream(long n, size_t bytes, long window, const char *dst)
 		for (const char *f; (f = next_frame(&c, &at, &len));) {
 			if (has(f, len, "\"error\"") || has(f, len, "\"aborted\""))
 				die("%.*s", (int)len, f);
-			received += has(f, len, "\"state\":\"received\"");
+			received += is_news(f, len);
 		}
 		eat(&c, at);
 	}

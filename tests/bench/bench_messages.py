@@ -16,8 +16,8 @@ OPTIONS = ["--inbox-messages", "1000000", "--inbox-bytes", "4G", "--api-max-body
 
 
 def apiload(lab, host, *words):
-    p = subprocess.run(["nsenter", f"--net=/run/netns/{lab.tag}{host}", f"{TOOLS}/apiload", *map(str, words)], capture_output=True,
-                       text=True, check=True)
+    p = subprocess.run(["nsenter", f"--net=/run/netns/{lab.tag}{host}", f"{TOOLS}/apiload", *map(str, words)],
+                       stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(p.stdout)
 
 

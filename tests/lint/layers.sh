@@ -17,6 +17,7 @@ rule() {
 	fastpath/*) echo 'shared/ fastpath/ | sodium.h uthash.h utlist.h' ;;
 	controld/babel/*) echo 'shared/ controld/babel/ | uthash.h utlist.h' ;;
 	controld/message/*) echo 'shared/ controld/message/ | uthash.h utlist.h' ;;
+	controld/session/*) echo 'shared/ controld/session/ | sodium.h uthash.h utlist.h' ;;
 	controld/store/*) echo 'shared/ controld/store/ controld/loop.h | sqlite3.h uthash.h utlist.h sodium.h' ;;
 	controld/api/*) echo 'shared/ controld/api/ controld/loop.h controld/node.h controld/post.h | libwebsockets.h cjson/ uthash.h utlist.h sodium.h' ;;
 	controld/links/*) echo 'shared/ controld/links/ controld/loop.h | uthash.h utlist.h sodium.h' ;;

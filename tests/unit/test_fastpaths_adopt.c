@@ -79,6 +79,21 @@ static void test_other_key_is_replaced(void **state)
 	stop(w);
 }
 
+static void test_other_build_is_replaced(void **state)
+{
+	struct world *w = *state;
+	const pid_t pid = run_before(w, "old");
+
+	start(w, "ok");
+	await_ready(w, 1);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(w->running, 0);
+	/* The first was never ready to us. */
+	assert_int_equal(w->lost, 0);
+	assert_int_equal(seen_count(w, "pid"), 2);
+	stop(w);
+}
+
 /* Found hung, it is killed, and gone before the next one is ready to want its TUN. */
 static void test_hung_is_killed(void **state)
 {
@@ -100,6 +115,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ends_before_ready, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_key_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_build_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hung_is_killed, setup, teardown),
 	};
 	int exit_code = 1;

@@ -129,6 +129,14 @@ static void test_cache(void **state)
 	assert_int_equal(c.count, 5);
 	assert_int_equal(c.rows[4], c.rows[1]);
 	assert_int_equal(a->loads, 2);
+	(void)inject(a, "5", BIG);
+	(void)inject(a, "6", BIG);
+	for (int i = 0; i < 2; i++) {
+		(void)take(&c, "6", i == 0, 0); /* finds the cache full */
+		run_ms(w, 1);
+	}
+	assert_int_equal(c.count, 7);
+	assert_int_equal(a->loads, 4);
 	assert_int_equal(c.nulls, 0);
 	world_free(w);
 }

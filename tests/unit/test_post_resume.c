@@ -280,6 +280,84 @@ static void test_close_while_loading(void **state)
 	world_free(w);
 }
 
+/* Given again: only so many are loaded ahead. */
+static void test_loads_ahead(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch c = {.o = a};
+	struct post_stream_opened out;
+
+	(void)state;
+	close_stream(a, stream_with(&c, 50, 40, &out));
+	a->held = true;
+	(void)stream_resume(&c, 50, &out.id, 0, NULL);
+	run_ms(w, 1);
+	assert_int_equal(a->loads, LIMIT_STREAM_AHEAD);
+	a->held = false;
+	run_ms(w, 50);
+	assert_int_equal(c.count, 80);
+	world_free(w);
+}
+
+/* Reserved for another, who has not got it yet: the stream may still say that it has it, but does not get it again. */
+static void test_reserved_for_another(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch c = {.o = a}, other = {.o = a};
+	struct post_stream_opened out, again;
+
+	(void)state;
+	close_stream(a, stream_with(&c, 10, 3, &out));
+	a->held = true;
+	for (int i = 0; i < 3; i++)
+		(void)take(&other, NULL, false, 60 * 1000);
+	run_ms(w, LIMIT_STREAM_RESERVED_MS);
+	assert_int_equal(a->loads, 3);
+	(void)stream_resume(&c, 10, &out.id, 1, &again);
+	assert_false(again.recovered);
+	assert_int_equal(inbox_of(a), 2);
+	a->held = false;
+	run_ms(w, 5);
+	assert_int_equal(other.count, 2);
+	assert_int_equal(other.rows[0], 2);
+	assert_int_equal(c.count, 3);
+	(void)inject(a, "t", 9); /* the third goes on waiting, and came before */
+	assert_int_equal(other.lens[2], 9);
+	world_free(w);
+}
+
+/* What could not be loaded meanwhile is still the stream's. */
+static void test_asleep(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch c = {.o = a}, other = {.o = a};
+	struct post_stream_opened out, again;
+
+	(void)state;
+	close_stream(a, stream_with(&c, 10, 2, &out));
+	run_ms(w, LIMIT_STREAM_RESERVED_MS);
+	a->load_error = -EIO;
+	(void)take(&other, NULL, false, 0);
+	(void)take(&other, NULL, false, 0);
+	run_ms(w, 10);
+	assert_int_equal(other.nulls, 2);
+	a->load_error = 0;
+	(void)stream_resume(&c, 10, &out.id, 1, &again);
+	assert_true(again.recovered);
+	run_ms(w, 5);
+	assert_int_equal(inbox_of(a), 1);
+	assert_int_equal(c.count, 3);
+	assert_int_equal(c.rows[2], 2);
+	run_ms(w, LIMIT_INBOX_RETRY_MS);
+	(void)take(&other, NULL, false, 0);
+	run_ms(w, 5);
+	assert_int_equal(other.nulls, 3);
+	world_free(w);
+}
+
 /* Full: the one cut first is forgotten, and what it had goes to others. */
 static void test_remembered(void **state)
 {
@@ -309,11 +387,18 @@ static void test_remembered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_recovered),      cmocka_unit_test(test_late_but_untouched),
-		cmocka_unit_test(test_went_elsewhere), cmocka_unit_test(test_all_acknowledged),
-		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_taken_over),
-		cmocka_unit_test(test_twice),	       cmocka_unit_test(test_close_while_loading),
+		cmocka_unit_test(test_recovered),
+		cmocka_unit_test(test_late_but_untouched),
+		cmocka_unit_test(test_went_elsewhere),
+		cmocka_unit_test(test_all_acknowledged),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_taken_over),
+		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_close_while_loading),
 		cmocka_unit_test(test_remembered),
+		cmocka_unit_test(test_loads_ahead),
+		cmocka_unit_test(test_reserved_for_another),
+		cmocka_unit_test(test_asleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,8 @@ static void test_give_back(void **state)
 		(void)take(&c, NULL, false, 0);
 	run_ms(w, 0);
 	post_give_back(a->post, 4); /* nobody has it */
+	consume(a, 4);
+	assert_int_equal(inbox_of(a), 4);
 	post_give_back(a->post, 3);
 	post_give_back(a->post, 1);
 	post_give_back(a->post, 1);
@@ -195,6 +197,23 @@ static void test_reply(void **state)
 	world_free(w);
 }
 
+static void test_reply_of_topic(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch c = {.o = a};
+	const struct post_take t = {
+		.filter = filter_of("x"), .until = mono_add_ms(w->now, 1000), .fn = catch_take, .ctx = &c};
+
+	(void)state;
+	(void)post_take_reply(a->post, id, &a->config.self, &t);
+	(void)inject_reply(a, id, 10);
+	assert_int_equal(c.count, 0);
+	run_ms(w, 1000);
+	assert_int_equal(c.nulls, 1);
+	world_free(w);
+}
+
 /* Those that go away leave nothing behind and keep nothing. */
 static void test_cancel(void **state)
 {
@@ -240,6 +259,30 @@ static void test_cancel(void **state)
 	assert_int_equal(a->loads, 2);
 	assert_int_equal(gone.count + gone.nulls, 0);
 	assert_int_equal(post_load(a->post).takers, 0);
+	world_free(w);
+}
+
+/* What could not be loaded puts nobody behind those who came later. */
+static void test_turn_is_kept(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch c[3] = {{.o = a}, {.o = a}, {.o = a}};
+
+	(void)state;
+	(void)inject(a, "x", 1);
+	(void)inject(a, "x", 2);
+	run_ms(w, 10);
+	office_crash(a);
+	a->load_error = -EIO;
+	for (int i = 0; i < 3; i++)
+		(void)take(&c[i], NULL, false, 60 * 1000);
+	run_ms(w, 10);
+	assert_int_equal(post_load(a->post).unreadable, 2);
+	for (size_t i = 3; i <= 5; i++)
+		(void)inject(a, "x", i);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c[i].lens[0], 3 + i);
 	world_free(w);
 }
 
@@ -313,9 +356,12 @@ static void test_from_callback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),  cmocka_unit_test(test_time),	 cmocka_unit_test(test_time_and_load),
-		cmocka_unit_test(test_peek),   cmocka_unit_test(test_give_back), cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_cancel), cmocka_unit_test(test_cap),	 cmocka_unit_test(test_from_callback),
+		cmocka_unit_test(test_order),	       cmocka_unit_test(test_time),
+		cmocka_unit_test(test_time_and_load),  cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_give_back),      cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_cancel),	       cmocka_unit_test(test_cap),
+		cmocka_unit_test(test_reply_of_topic), cmocka_unit_test(test_turn_is_kept),
+		cmocka_unit_test(test_from_callback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "tests/unit/test_store.h"
 
 #include "shared/limits.h"
+#include <sqlite3.h>
 
 static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 1024 * 1024 + 1};
 enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
@@ -308,12 +309,32 @@ static void test_folder_is_one_nodes(void **state)
 	char error[STORE_ERROR_BYTES];
 
 	world_open(w);
-	assert_int_equal(store_open(w->loop, w->dir, w->now_s, &world_ops, w, &other, error), -EBUSY);
+	assert_int_equal(store_open(w->loop, &(const struct store_config){.dir = w->dir, .now_s = w->now_s}, &world_ops,
+				    w, &other, error),
+			 -EBUSY);
 	assert_non_null(strstr(error, w->dir));
 	assert_non_null(strstr(error, "--state-dir"));
 	world_add_message(w, 1, 1);
 	assert_int_equal(world_last_error(w), 0);
 	store_free(NULL);
+}
+
+/* Somebody looks into the file with another program, and does not let go. */
+static void test_file_is_ours_alone(void **state)
+{
+	struct world *w = *state;
+	sqlite3 *other;
+
+	world_open(w);
+	assert_int_equal(sqlite3_open(world_path(w, "store.db"), &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "SELECT * FROM meta", NULL, NULL, NULL), SQLITE_BUSY);
+	world_close(w);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(world_try(w), -EBUSY);
+	assert_non_null(strstr(w->error, "store.db: another program"));
+	sqlite3_close(other);
+	world_open(w);
+	assert_int_not_equal(access(world_path(w, "store.db.corrupt-1"), F_OK), 0);
 }
 
 int main(void)
@@ -333,6 +354,7 @@ int main(void)
 		world_test(test_folder_is_made),
 		world_test(test_folder_is_judged),
 		world_test(test_folder_is_one_nodes),
+		world_test(test_file_is_ours_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

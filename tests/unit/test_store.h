@@ -223,7 +223,8 @@ static inline int world_try(struct world *w)
 	w->found_orders = w->found_messages = w->found_past = 0;
 	w->last_found = 0;
 	memset(w->found, 0, sizeof(w->found));
-	return store_open(w->loop, w->dir[0] ? w->dir : NULL, w->now_s, &world_ops, w, &w->store, w->error);
+	return store_open(w->loop, &(const struct store_config){.dir = w->dir[0] ? w->dir : NULL, .now_s = w->now_s},
+			  &world_ops, w, &w->store, w->error);
 }
 
 static inline void world_open(struct world *w)

@@ -361,13 +361,63 @@ static void test_purged_by_count(void **state)
 	assert_int_equal(count_rows(w, "SELECT count(*) FROM outgoing"), 26);
 }
 
+/* The link from one page of a payload to the next, in the middle of the file. */
+static void break_payload(const char *path)
+{
+	FILE *f = fopen(path, "r+b");
+	int first = 1;
+
+	assert_non_null(f);
+	/* Pages of other kinds do not begin with a zero. */
+	for (long at = 1000L * 4096; first != 0; at += 4096) {
+		assert_int_equal(fseek(f, at, SEEK_SET), 0);
+		first = fgetc(f);
+		assert_int_not_equal(first, EOF);
+	}
+	assert_int_equal(fseek(f, -1, SEEK_CUR), 0);
+	assert_int_equal(fwrite("\xff\xff\xff\xff", 1, 4, f), 4);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Damage in a large file is found late: an error for who asks for it, not for others, and a check at the next start. */
+static void test_damage_found_late(void **state)
+{
+	struct world *w = *state;
+
+	world_open(w);
+	world_add_message(w, 1, 17 << 20);
+	world_add_message(w, 2, 10);
+	world_close(w);
+	break_payload(world_path(w, "store.db"));
+	world_open(w);
+	assert_int_equal(w->found_messages, 2);
+	store_load_message(w->store, 1);
+	store_del_message(w->store, 2);
+	store_load_message(w->store, 2);
+	world_await(w, 2);
+	assert_int_equal(w->told[0].error, -EIO);
+	assert_int_equal(w->told[1].error, -ENOENT);
+	world_reopen(w);
+	assert_true(exists(w, "store.db.corrupt-1"));
+	check_works(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(test_garbage),	 world_test(test_truncated),	 world_test(test_pages_broken),
-		world_test(test_header_flipped), world_test(test_not_ours),	 world_test(test_parts_shifted),
-		world_test(test_no_files),	 world_test(test_log_moves_too), world_test(test_too_many_aside),
-		world_test(test_empty),		 world_test(test_purged),	 world_test(test_purged_by_count),
+		world_test(test_garbage),
+		world_test(test_truncated),
+		world_test(test_pages_broken),
+		world_test(test_header_flipped),
+		world_test(test_not_ours),
+		world_test(test_parts_shifted),
+		world_test(test_no_files),
+		world_test(test_log_moves_too),
+		world_test(test_too_many_aside),
+		world_test(test_empty),
+		world_test(test_purged),
+		world_test(test_purged_by_count),
+		world_test(test_damage_found_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,7 +172,8 @@ static void live(const char *dir, uint64_t first, uint64_t close_at, int to)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	c = (struct child){.next = first, .pipe = to, .close_at = close_at};
 	c.world.loop = loop_new();
-	if (store_open(c.world.loop, dir, WORLD_NOW_S, &ops, &c, &c.world.store, c.world.error) != 0)
+	if (store_open(c.world.loop, &(const struct store_config){.dir = dir, .now_s = WORLD_NOW_S}, &ops, &c,
+		       &c.world.store, c.world.error) != 0)
 		_exit(1);
 	for (int i = 0; i < 3; i++)
 		turn(&c);
