@@ -188,7 +188,7 @@ struct post_load {
 	uint64_t inbox_bytes;
 	uint32_t inbox_cap;
 	uint64_t inbox_cap_bytes;
-	uint64_t refused_full; /* messages not taken because the inbox was full */
+	uint64_t refused_full; /* messages not taken because the inbox, or its sender's part of it, was full */
 	uint64_t unreadable; /* loads that failed, and are tried again */
 	uint64_t lost; /* messages that the store does not have any more */
 };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inbox: from the core into the store, then available by row, in all and by topic, until it is consumed. The caps
- * count what is stored and what is being stored. */
+ * count what is stored and what is being stored. Of the room a sender (a /64) may have at most LIMIT_INBOX_SHARE times
+ * what stays free: however much it sends, there is room for others. */
 #include "controld/post_private.h"
 
-enum { CHUNK = FRAME_CHUNK_DATA_BYTES, MS_PER_S = 1000 };
+enum { MS_PER_S = 1000 };
 
 struct post_topic *post_topic_get(struct post *p, const uint8_t *bytes, uint8_t len)
 {
@@ -38,6 +39,64 @@ struct post_entry *post_first(struct post *p, struct post_topic *t)
 	while (q->first && q->first->state != ENTRY_AVAILABLE)
 		q->first = t ? q->first->topic_next : q->first->next;
 	return q->first;
+}
+
+static struct post_sender *sender_find(const struct post *p, const struct ip6 *src)
+{
+	const uint64_t net64 = ip6_net64(src);
+	struct post_sender *s;
+
+	HASH_FIND(hh, p->senders, &net64, sizeof(net64), s);
+	return s;
+}
+
+static struct post_sender *sender_get(struct post *p, const struct ip6 *src)
+{
+	struct post_sender *s = sender_find(p, src);
+
+	if (s)
+		return s;
+	s = post_alloc(sizeof(*s));
+	s->net64 = ip6_net64(src);
+	HASH_ADD(hh, p->senders, net64, sizeof(s->net64), s);
+	return s;
+}
+
+static void count_in(struct post *p, struct post_entry *e)
+{
+	e->sender = sender_get(p, &e->src);
+	e->sender->count++;
+	e->sender->bytes += e->len;
+	p->entry_count++;
+	p->entry_bytes += e->len;
+}
+
+static void count_out(struct post *p, struct post_entry *e)
+{
+	struct post_sender *s = e->sender;
+
+	p->entry_count--;
+	p->entry_bytes -= e->len;
+	s->bytes -= e->len;
+	if (--s->count)
+		return;
+	assert(s->bytes == 0);
+	HASH_DELETE(hh, p->senders, s);
+	free(s);
+}
+
+/* One that has nothing here is only bound by the caps: small ones must not shut it out. */
+static bool has_room(const struct post *p, const struct ip6 *src, size_t len)
+{
+	const struct post_sender *s = sender_find(p, src);
+	uint32_t free_count;
+	uint64_t free_bytes;
+
+	if (p->entry_count >= p->cap_count || len > p->cap_bytes || p->entry_bytes > p->cap_bytes - len)
+		return false;
+	free_count = p->cap_count - p->entry_count - 1;
+	free_bytes = p->cap_bytes - p->entry_bytes - len;
+	return !s || (s->count / LIMIT_INBOX_SHARE < free_count && (s->bytes + len) / LIMIT_INBOX_SHARE <= free_bytes);
 }
 
 static void queue_offer(struct post_queue *q, struct post_entry *e)
@@ -91,8 +150,7 @@ static struct post_entry *entry_add(struct post *p, const struct record_message 
 	HASH_ADD(hh, p->entries, row, sizeof(e->row), e);
 	DL_APPEND(p->all.list, e);
 	DL_APPEND2(e->topic->queue.list, e, topic_prev, topic_next);
-	p->entry_count++;
-	p->entry_bytes += e->len;
+	count_in(p, e);
 	return e;
 }
 
@@ -158,8 +216,7 @@ void post_entry_drop(struct post *p, struct post_entry *e)
 	entry_detach(p, e);
 	queues_del(p, e);
 	post_topic_put(p, e->topic);
-	p->entry_count--;
-	p->entry_bytes -= e->len;
+	count_out(p, e);
 	if (e->loading != LOADING_FLYING)
 		post_entry_reap(p, e);
 }
@@ -218,10 +275,11 @@ void post_inbox_received(struct post *p, const struct message_in *in)
 				   .topic = in->topic,
 				   .payload = in->payload,
 				   .len = in->len,
+				   .chunks = in->count,
 				   .arrived_s = p->now.real_s};
 	struct post_entry *e;
 
-	if (p->entry_count >= p->cap_count || in->len > p->cap_bytes || p->entry_bytes > p->cap_bytes - in->len) {
+	if (!has_room(p, &in->src, in->len)) {
 		refuse(p, in->token);
 		return;
 	}
@@ -287,7 +345,6 @@ void post_found_message(struct post *p, const struct record_message *m)
 	post_entry_make_available(p, entry_add(p, m));
 }
 
-/* The number of chunks is not kept: every sender that is known cuts alike. */
 void post_found_past(struct post *p, const struct record_message *m, struct post_time now)
 {
 	const int64_t age_s = now.real_s > m->arrived_s ? now.real_s - m->arrived_s : 0;
@@ -297,7 +354,7 @@ void post_found_past(struct post *p, const struct record_message *m, struct post
 				.topic = m->topic,
 				.topic_len = m->topic_len,
 				.len = m->len,
-				.count = (uint32_t)((m->len + CHUNK - 1) / CHUNK)};
+				.count = m->chunks};
 
 	p->now = now;
 	add_local(p, m);
@@ -316,9 +373,10 @@ void post_inbox_fini(struct post *p)
 		if (e->state != ENTRY_GONE) {
 			queues_del(p, e);
 			post_topic_put(p, e->topic);
+			count_out(p, e);
 		}
 		post_entry_reap(p, e);
 	}
-	assert(!p->topics);
+	assert(!p->topics && !p->senders && p->entry_count == 0 && p->entry_bytes == 0);
 	free(p->refused);
 }

@@ -3,6 +3,7 @@
  *
  *   order      on its way to the store, or its outcome is not yet told            post_send.c
  *   entry      a message of the inbox, by row                                     post_inbox.c
+ *   sender     the /64 that entries are from, for its part of the inbox           post_inbox.c
  *   load       entries whose payload is asked of the store                        post_load.c
  *   queue      all entries, or those of one topic, by row                         post_inbox.c
  *   consumer   a taker or a stream that waits, by turn                            post_take.c
@@ -64,6 +65,13 @@ struct post_topic {
 	uint8_t bytes[];
 };
 
+struct post_sender {
+	uint64_t net64;
+	uint32_t count; /* of its entries, as the next */
+	uint64_t bytes;
+	UT_hash_handle hh;
+};
+
 struct post_entry {
 	uint64_t row;
 	enum post_entry_state state;
@@ -83,6 +91,7 @@ struct post_entry {
 	uint8_t *payload; /* owned; NULL: not here */
 	size_t len;
 	struct post_topic *topic;
+	struct post_sender *sender;
 	struct ip6 src, dst;
 	uint8_t id[RECORD_ID_BYTES], public_key[32];
 	bool reply;
@@ -198,6 +207,7 @@ struct post {
 	uint32_t cap_count, entry_count;
 	uint64_t cap_bytes, entry_bytes;
 	struct post_entry *entries; /* by row */
+	struct post_sender *senders;
 	struct post_topic *topics;
 	struct post_queue all;
 	struct post_entry *news; /* became available since the last match */

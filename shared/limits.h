@@ -66,6 +66,15 @@ enum {
 	LIMIT_NONCE_PREFIXES = 4096, /* listed in the memfd. Full: the oldest goes */
 	LIMIT_NONCE_QUOTE_WINDOW = 65536,
 
+	/* Session keys: rows of counters and windows in the shared memory (address space, touched when used), and slots
+	   in fastpath. Full: refused. */
+	LIMIT_SESSION_ROWS = 16384,
+	LIMIT_SESSION_LANES = 16, /* that we announce: the far side sends in lanes below */
+	LIMIT_SESSION_FAR_LANES = 64, /* that anyone may announce */
+	LIMIT_SESSION_WINDOW = 8192, /* so many counters up to the greatest of a lane are told apart */
+	LIMIT_SESSION_FLAG_TRIES = 1000, /* for the flag of a window that another holds; then the packet is dropped */
+	LIMIT_SESSION_AGE_S = 300, /* neither sealed nor opened with after that */
+
 	/* Dialling. */
 	LIMIT_DIAL_FIRST_MS = 50,
 	LIMIT_DIAL_MAX_MS = 60000,
@@ -101,6 +110,7 @@ enum {
 	   again. */
 	LIMIT_INBOX_COUNT_DEFAULT = 10000,
 	LIMIT_INBOX_BYTES_DEFAULT = 256 * 1024 * 1024,
+	LIMIT_INBOX_SHARE = 4, /* a sender (a /64) has at most so many times what stays free, of messages and of bytes */
 	LIMIT_INBOX_CACHE_BYTES = 4 * 1024 * 1024, /* payloads kept in memory too, for those who wait or come soon */
 	LIMIT_INBOX_LOADS = 64, /* payloads asked of the store at a time. Full: the others wait */
 	LIMIT_INBOX_LOAD_BYTES = 64 * 1024 * 1024, /* of them; at least one */

@@ -3,12 +3,17 @@
  * guard.h has passed; a slow or hostile one costs its own connection and nothing else. The only place with
  * libwebsockets. Everything runs in the loop's thread; nothing here waits.
  *
- *   server.c   libwebsockets on our loop, accepting, limits, the life of a connection, shutting down
- *   guard.c    what keeps strangers out: Host, Origin, Sec-Fetch-Site, token
- *   http.c     a request: head, body within its limits, the answer in pieces; routes.def says whose it is
- *   messages.c admin.c health.c page.c   what the routes do
- *   ws.c ws_*.c   the message stream and the events
- *   json.c     strict JSON */
+ *   server.c server_*.c  the API's start and end, who may be connected, the token, libwebsockets on our loop
+ *   guard.c              what keeps strangers out: Host, Origin, Sec-Fetch-Site, token
+ *   http.c http_*.c      connections of HTTP/1.1: head, body within its limits, the answer in pieces
+ *   routes.def           whose a request is: messages.c admin.c health.c metrics.c page.c
+ *   ws.c ws_*.c          the message stream and the events, over libwebsockets
+ *   json.c letter.c      strict JSON; messages in it
+ *
+ * Plain HTTP/1.1 is ours. The parser of libwebsockets 4.1 rewrites paths before it shows them (%2F, //, /../), answers
+ * unknown methods by itself, hides repeated headers, gives chunked bodies undecoded and never ends them, and reads on
+ * while an answer is pending: exact paths, 405, the guard and the limits cannot be had with it. It gets those who ask
+ * for a WebSocket, once they are judged, with a head written by us. */
 #ifndef CONTROLD_API_API_H
 #define CONTROLD_API_API_H
 

@@ -8,6 +8,7 @@
 #include "shared/base/log.h"
 #include <assert.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -101,14 +102,9 @@ static void fill(struct http_conn *c)
 
 /* The head */
 
-static bool is_page(const char *path)
+static enum guard_verdict judge(const struct http_request *r)
 {
-	return strcmp(path, "/") == 0 || strcmp(path, "/page.js") == 0 || strcmp(path, "/page.css") == 0;
-}
-
-static enum guard_verdict judge(struct http_request *r)
-{
-	struct http_head *h = &r->head;
+	const struct http_head *h = &r->head;
 	const struct guard_head g = {
 		.host = h->host,
 		.origin = h->origin,
@@ -117,14 +113,10 @@ static enum guard_verdict judge(struct http_request *r)
 		.subprotocols = h->subprotocols,
 		.upgrade = h->wants_upgrade && h->upgrade,
 		.repeated = h->guarded_twice,
-		.public_page = is_page(h->path),
+		.public_page = http_is_page(h->path),
 	};
-	const enum guard_verdict v = guard_check(&r->conn->api->guard, &g);
 
-	/* It may be the token. */
-	if (h->authorization)
-		secret_wipe(h->authorization, strlen(h->authorization));
-	return v;
+	return guard_check(&r->conn->api->guard, &g);
 }
 
 static void refuse_stranger(struct http_request *r, enum guard_verdict v)
@@ -158,28 +150,49 @@ static bool find_route(struct http_request *r)
 	return true;
 }
 
+static void wipe(char *text)
+{
+	if (text)
+		secret_wipe(text, strlen(text));
+}
+
+/* The head came alone. Many clients send it so, and their kernel keeps back the body until ours has acknowledged the
+ * head, which may take 40 ms unless it is asked to do so at once. */
+static void ask_for_body(struct http_conn *c)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	const int one = 1;
+
+	if (!c->request.head.wants_continue) {
+		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+		return;
+	}
+	/* The buffer of the socket is empty, as all before was sent; a client that does not get it waits for no more
+	 * than its patience. */
+	if (send(c->fd, go_on, sizeof(go_on) - 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+		c->dead = true;
+}
+
 /* What comes before the body. */
 static void consider(struct http_conn *c)
 {
 	struct http_request *r = &c->request;
 	const enum guard_verdict v = judge(r);
+	bool done = true;
 
-	if (v != GUARD_OK) {
+	if (v != GUARD_OK)
 		refuse_stranger(r, v);
-		return;
-	}
-	if (http_upgrade(r) || !find_route(r))
+	else
+		done = http_upgrade(r);
+	/* Either may hold the token. */
+	wipe(r->head.authorization);
+	wipe(r->head.subprotocols);
+	if (done || !find_route(r))
 		return;
 	r->body.discard = !r->target.route->body || !http_is_json(r->head.type);
 	c->step = STEP_BODY;
-	if (r->head.wants_continue && r->body.state == HTTP_BODY_MORE && unread(c) == 0) {
-		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-		/* The buffer of the socket is empty, as all before was sent; a client that does not get it waits for
-		 * no more than its patience. */
-		if (send(c->fd, go_on, sizeof(go_on) - 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-			c->dead = true;
-	}
+	if (r->body.state == HTTP_BODY_MORE && unread(c) == 0)
+		ask_for_body(c);
 }
 
 static void request_begin(struct http_conn *c, size_t head_len)
@@ -296,7 +309,7 @@ static bool step_send(struct http_conn *c)
 	}
 	/* Where the client still sends, closing at once would cost it the answer. */
 	c->step = STEP_LINGER;
-	c->dead = !c->linger || c->ended || shutdown(c->fd, SHUT_WR) < 0;
+	c->dead = c->ended || c->api->stopping || shutdown(c->fd, SHUT_WR) < 0;
 	return false;
 }
 

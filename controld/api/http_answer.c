@@ -111,9 +111,9 @@ static void begin(struct http_request *r, int status, const char *type, size_t l
 	struct http_conn *c = r->conn;
 
 	assert((c->step == STEP_HANDLED || c->step == STEP_WAIT) && !c->dead);
-	if (r->body.state == HTTP_BODY_MORE || r->body.state >= HTTP_BODY_LONG)
-		c->linger = true;
-	c->close |= c->linger || r->head.close || (r->head.old && !r->head.keep_alive) || c->api->stopping;
+	/* What was not read of it would be taken for the next request. */
+	c->close |= r->body.state != HTTP_BODY_WHOLE;
+	c->close |= r->head.close || (r->head.old && !r->head.keep_alive) || c->api->stopping;
 	/* Without a frame only the end of the connection ends the body. */
 	c->close |= length == HTTP_CHUNKED && r->head.old;
 	r->no_body = r->head.method == HTTP_HEAD || status == 204;
@@ -163,7 +163,7 @@ void http_reply_text(struct http_request *r, int status, const char *format, ...
 
 void http_refuse(struct http_request *r, int status, const char *text)
 {
-	r->conn->linger = true;
+	r->conn->close = true;
 	http_reply(r, status, HTTP_TEXT, text, strlen(text));
 }
 

@@ -85,6 +85,8 @@ struct http_target {
 
 /* 0, 400, 404 or 405. Decodes the path in place. */
 MUST_CHECK int http_route_find(struct http_target *t, unsigned method, char *path);
+/* A file of the page, which carries no secret and asks for the token. */
+bool http_is_page(const char *path);
 /* Decodes in place. False with the rest of the sentence. */
 bool http_query_read(struct http_target *t, char *query, char *why, size_t why_bytes);
 /* text, in place, zero-terminated; false where it is no UTF-8, or holds a zero byte or a wrong %. */
@@ -126,7 +128,7 @@ struct http_conn {
 	bool fresh; /* no request yet */
 	bool clock_again; /* it begins anew */
 	struct mono deadline;
-	bool busy, dead, ended, close, linger; /* ended: the client sends no more; close: after this answer */
+	bool busy, dead, ended, close; /* ended: the client sends no more; close: after this answer */
 	struct http_out out;
 	size_t head_len; /* of the request under way: stays in front */
 	size_t at, len, seen; /* in `in`: unread from at to len */

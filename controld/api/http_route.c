@@ -216,3 +216,8 @@ const char *http_param(const struct http_request *r, unsigned i)
 	assert(i < HTTP_PARAMS && r->target.params[i]);
 	return r->target.params[i];
 }
+
+bool http_is_page(const char *path)
+{
+	return strcmp(path, "/") == 0 || strcmp(path, "/page.js") == 0 || strcmp(path, "/page.css") == 0;
+}

@@ -109,15 +109,11 @@ static void hand_over(struct http_request *r, const char *subprotocol)
 bool http_upgrade(struct http_request *r)
 {
 	const char *wanted = subprotocol_of(r->head.path);
-	bool named = false, good;
+	bool named = false;
 
 	if (!wanted)
 		return false;
-	good = check(r, wanted, &named);
-	/* The token may be in it. */
-	if (r->head.subprotocols)
-		secret_wipe(r->head.subprotocols, strlen(r->head.subprotocols));
-	if (good)
+	if (check(r, wanted, &named))
 		hand_over(r, named ? wanted : NULL);
 	return true;
 }

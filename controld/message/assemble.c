@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes of an open message. Chunks lie where their offsets say; a slot per index remembers which part. The checksum
  * grows over the chunks that follow one another from the beginning; once bytes below it change it is computed over all
- * at the end, and after a wrong result not again for a while: a stranger buys no hashing with small packets. */
+ * at the end, and then not again for a while: a stranger buys no hashing with small packets. */
 #include "controld/message/core.h"
 
 /* All but the last have the least size, so there cannot be more. */
@@ -94,22 +94,31 @@ static bool tiles(const struct incoming *in)
 	return at == in->length;
 }
 
+/* All of it anew; right or wrong, the result stands until bytes change again. */
+static void hash_all(struct incoming *in, struct mono now)
+{
+	blake3_init(in->hash);
+	blake3_update(in->hash, in->payload, in->length);
+	in->hashed = in->filled;
+	in->hashed_bytes = in->length;
+	in->replaced = false;
+	in->verify_after = mono_add_ms(now, VERIFY_MS);
+}
+
 bool assemble_is_complete(struct incoming *in, const struct frame_done *d, struct mono now)
 {
 	uint8_t checksum[BLAKE3_BYTES];
-	bool right;
 
-	if (d->count != in->filled || !tiles(in))
+	if (d->count != in->filled)
 		return false;
-	if (!in->replaced) {
-		blake3_final(in->hash, checksum);
-		return memcmp(checksum, d->checksum, sizeof(checksum)) == 0;
+	if (in->replaced) {
+		if (!mono_is_due(in->verify_after, now) || !tiles(in))
+			return false;
+		hash_all(in, now);
 	}
-	if (!mono_is_due(in->verify_after, now))
+	/* What is hashed follows one another. */
+	if (in->hashed != in->filled || in->hashed_bytes != in->length)
 		return false;
-	blake3_hash(in->payload, in->length, checksum);
-	right = memcmp(checksum, d->checksum, sizeof(checksum)) == 0;
-	if (!right)
-		in->verify_after = mono_add_ms(now, VERIFY_MS);
-	return right;
+	blake3_final(in->hash, checksum);
+	return memcmp(checksum, d->checksum, sizeof(checksum)) == 0;
 }

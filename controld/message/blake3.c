@@ -49,7 +49,7 @@ static inline void store_one(uint8_t (*out)[BLAKE3_BYTES], const uint32_t v[8])
 #define LOAD(m, p, s) load_one(m, p)
 #define STORE store_one
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
-#include "controld/message/blake3_lanes.h"
+#include "controld/message/blake3_lanes.inc"
 
 /* Row i of the result is word i of each lane. */
 typedef uint32_t vec4 __attribute__((vector_size(16)));
@@ -93,7 +93,7 @@ static inline void store_four(uint8_t (*out)[BLAKE3_BYTES], vec4 v[8])
 #define LOAD load_four
 #define STORE store_four
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
-#include "controld/message/blake3_lanes.h"
+#include "controld/message/blake3_lanes.inc"
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
@@ -150,7 +150,7 @@ AVX2 static inline void store_eight(uint8_t (*out)[BLAKE3_BYTES], vec8 v[8])
 #define LOAD load_eight
 #define STORE store_eight
 #define ROR(x, n) ((n) == 16 ? TURN(x, 2, 3, 0, 1) : (n) == 8 ? TURN(x, 1, 2, 3, 0) : ((x) >> (n) | (x) << (32 - (n))))
-#include "controld/message/blake3_lanes.h"
+#include "controld/message/blake3_lanes.inc"
 #endif
 
 bool blake3_can(enum blake3_lanes lanes)

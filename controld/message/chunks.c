@@ -68,6 +68,7 @@ static void finish_hash(struct outgoing *o)
 void chunks_begin(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	o->state = MESSAGE_SENDING;
+	o->heard = now;
 	o->tries = 0;
 	o->count = chunk_count(o->len);
 	o->hash = core_alloc(sizeof(*o->hash));
@@ -113,14 +114,22 @@ static void lose(struct chunk *c)
 	DL_APPEND(o->lost, c);
 }
 
-void chunks_lost(struct message_core *m, struct chunk *c)
+/* Not once a DONE was sent: it may be complete there, and announced again would come twice. */
+static bool is_forgotten(const struct outgoing *o, const struct chunk *c, struct mono now)
+{
+	return o->tries == 0 && o->rounds == 0 && c->tries >= FORGOTTEN_TRIES &&
+	       mono_is_due(mono_add_ms(o->heard, FORGOTTEN_MS), now);
+}
+
+void chunks_lost(struct message_core *m, struct chunk *c, struct mono now)
 {
 	struct outgoing *o = c->owner;
 
-	(void)m;
 	lose(c);
 	if (o->list == OUT_NONE)
 		outbox_list_add(o, OUT_READY);
+	if (is_forgotten(o, c, now))
+		timer_set(&m->timers, &o->timer, now);
 }
 
 /* The receiver takes chunks in again: it may have lost some, and all but this one are sent anew. */
@@ -153,6 +162,7 @@ static void take_ack(struct message_core *m, struct outgoing *o, struct chunk *c
 		window_acked(m, o->exchange->target, c, now);
 	}
 	c->state = CHUNK_ACKED;
+	o->heard = now;
 	o->acked++;
 	if (o->acked < o->count)
 		return;

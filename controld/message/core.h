@@ -38,7 +38,9 @@ enum {
 	FOLLOW_MS = 10 * 1000, /* distance of two messages whose ACKs could be confused */
 	LOCAL_RETRY_MS = 1000, /* a local delivery that could not be stored */
 	REOPENED_IDLE_MS = 60 * 1000,
-	VERIFY_MS = 1000, /* a full checksum that was wrong is not computed again sooner */
+	FORGOTTEN_MS = 15 * 1000, /* no chunk acknowledged so long, */
+	FORGOTTEN_TRIES = 3, /* and one sent so often: the receiver may not know of the message any more */
+	VERIFY_MS = 1000, /* a full checksum is not computed again sooner */
 };
 
 /* One sender or receiver, and an id. */
@@ -70,6 +72,7 @@ struct outgoing {
 	enum message_state state;
 	struct timer timer;
 	struct mono deadline, sent;
+	struct mono heard; /* while SENDING: a chunk was acknowledged, or it began */
 	bool reply, by_id /* the newest of its id */, opening /* holds one of the target's INIT places */;
 	bool storing; /* local, being stored */
 	bool probing;
@@ -237,7 +240,7 @@ void chunks_done(struct message_core *m, struct outgoing *o, struct mono now);
 /* Sends the next one that waits: lost ones first. False if none does. */
 bool chunks_send_next(struct message_core *m, struct outgoing *o, struct mono now);
 /* The window gave it up. */
-void chunks_lost(struct message_core *m, struct chunk *c);
+void chunks_lost(struct message_core *m, struct chunk *c, struct mono now);
 /* Takes all out of the window and frees them. */
 void chunks_fini(struct message_core *m, struct outgoing *o);
 

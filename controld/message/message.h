@@ -5,7 +5,7 @@
  * Invariants: a message is given to received() only whole, with the right checksum and from a known key, and at most
  * once per identity (sender, id, REPLY, length, topic, checksum) within the time of memory; its DONE is acknowledged
  * only after message_stored(). An accepted order ends as received, read or aborted, at its deadline at the latest, and
- * the end is told once. Nothing that wire-200 6.8 lists is ever sent, and no INIT after an INIT ACK.
+ * the end is told once. Nothing that wire-200 6.8 lists is ever sent, and no INIT after an INIT ACK, but to start over.
  *
  * Sending. INITs to one destination (a /64) wait for at most LIMIT_MESSAGE_OPENING answers at a time and are repeated
  * on the measured round trip, doubling. Chunks are an even split, in one window per destination shared by its messages
@@ -23,6 +23,8 @@
  * reopens it too, for the INIT may have been taken for a repetition.
  *   - An ACK counts only if it comes from the destination's /64 and its fields, where present, are those that were
  * sent.
+ *   - A message of which no chunk is acknowledged for a while starts over from INIT: its receiver may have been
+ * restarted. Not once a DONE was sent.
  *   - A DONE unanswered four times is sent with one chunk beside it: if that is acknowledged, the receiver has lost
  * chunks (its defect 3), and all are sent again. The number of tries before that doubles each time.
  *   - A READ that overtakes the DONE ACK counts for both. A reply that arrives for a new message of ours whose DONE ACK
@@ -43,7 +45,7 @@
 struct message_core;
 
 enum message_state {
-	MESSAGE_PENDING, /* not yet accepted by the receiver */
+	MESSAGE_PENDING, /* not yet accepted by the receiver, or starting over */
 	MESSAGE_SENDING,
 	MESSAGE_RECEIVED, /* from here on it does not change any more, but for READ */
 	MESSAGE_READ,

@@ -208,15 +208,17 @@ static void forget(struct message_core *m, struct outgoing *o)
 	exchange_put(m, x);
 }
 
-/* It becomes a mere status. */
+/* It becomes a mere status; of one whose time was over before we lived, it is told all the same. */
 static void keep_status(struct message_core *m, struct outgoing *o, struct mono now)
 {
+	const struct mono from = mono_is_due(o->deadline, now) ? now : o->deadline;
+
 	o->exchange->last = o;
 	o->exchange->last_end = now;
 	o->list = OUT_FINISHED;
 	DL_APPEND(m->finished, o);
 	m->finished_count++;
-	timer_set(&m->timers, &o->timer, mono_add_ms(o->deadline, (int64_t)LIMIT_MESSAGE_STATUS_S * MS_PER_S));
+	timer_set(&m->timers, &o->timer, mono_add_ms(from, (int64_t)LIMIT_MESSAGE_STATUS_S * MS_PER_S));
 	if (m->finished_count > LIMIT_MESSAGE_STATUSES)
 		forget(m, m->finished);
 }
@@ -253,12 +255,28 @@ static void give_up(struct message_core *m, struct outgoing *o, struct mono now)
 	finish(m, o, MESSAGE_ABORTED, now);
 }
 
+/* Its chunks are not acknowledged: the receiver was restarted, perhaps. It is announced again, and all is sent again.
+ */
+static void start_over(struct message_core *m, struct outgoing *o, struct mono now)
+{
+	outbox_list_del(m, o);
+	chunks_fini(m, o);
+	o->state = MESSAGE_PENDING;
+	o->acked = 0;
+	timer_set(&m->timers, &o->timer, o->deadline);
+	tell(m, o);
+	go(m, o, now);
+	window_pump(m, o->exchange->target, now);
+}
+
 void outbox_due(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	if (is_finished(o)) {
 		forget(m, o);
 	} else if (mono_is_due(o->deadline, now)) {
 		give_up(m, o, now);
+	} else if (o->state == MESSAGE_SENDING && o->tries == 0) {
+		start_over(m, o, now);
 	} else if (o->state == MESSAGE_SENDING) {
 		chunks_done(m, o, now);
 	} else {
@@ -397,6 +415,14 @@ static int check_order(const struct message_core *m, const struct message_order 
 	return 0;
 }
 
+/* Of a former life's order: what is left of its time. A clock that was set back gives it no more than it had. */
+static struct mono deadline_of(const struct outgoing *o, uint32_t lasts_s, struct mono now, int64_t now_s)
+{
+	const int64_t left_s = o->deadline_s - now_s;
+
+	return mono_add_ms(now, (left_s < lasts_s ? left_s : lasts_s) * MS_PER_S);
+}
+
 static struct outgoing *new_order(struct message_core *m, const struct message_order *order, struct mono now,
 				  int64_t now_s)
 {
@@ -411,7 +437,7 @@ static struct outgoing *new_order(struct message_core *m, const struct message_o
 	o->topic = topic_copy(order->topic, order->topic_len);
 	o->created_s = order->created_s ? order->created_s : now_s;
 	o->deadline_s = o->created_s + lasts_s;
-	o->deadline = mono_add_ms(now, (o->deadline_s - now_s) * MS_PER_S);
+	o->deadline = deadline_of(o, lasts_s, now, now_s);
 	if (order->has_id)
 		memcpy(o->id, order->id, sizeof(o->id));
 	else

@@ -110,7 +110,7 @@ void window_take(struct target *t, struct chunk *c)
 	t->flying_count--;
 }
 
-static void give_up(struct message_core *m, struct target *t, struct chunk *c)
+static void give_up(struct message_core *m, struct target *t, struct chunk *c, struct mono now)
 {
 	if (!is_before(c->seq, t->reduced_seq)) {
 		t->window = max_u32(t->window / 10 * 7, MIN_WINDOW * WINDOW_UNITS);
@@ -118,14 +118,14 @@ static void give_up(struct message_core *m, struct target *t, struct chunk *c)
 		t->reduced_seq = t->seq;
 	}
 	window_take(t, c);
-	chunks_lost(m, c);
+	chunks_lost(m, c, now);
 }
 
 /* Those overtaken and too late. The list is in the order of sending, so the first that is not ends it. */
 static void find_lost(struct message_core *m, struct target *t, struct mono now)
 {
 	while (t->flying && is_before(t->flying->seq, t->acked_seq) && mono_is_due(loss_time(t, t->flying), now))
-		give_up(m, t, t->flying);
+		give_up(m, t, t->flying, now);
 }
 
 void window_acked(struct message_core *m, struct target *t, struct chunk *c, struct mono now)
@@ -167,7 +167,7 @@ static void time_out(struct message_core *m, struct target *t, struct mono now)
 	const uint32_t halved = max_u32(t->window / 2, MIN_WINDOW * WINDOW_UNITS);
 
 	while (t->flying && mono_is_due(loss_time(t, t->flying), now))
-		give_up(m, t, t->flying);
+		give_up(m, t, t->flying, now);
 	t->threshold = halved;
 	t->window = max_u32(MIN_WINDOW * WINDOW_UNITS >> t->backoff, WINDOW_UNITS);
 	if (t->backoff < MAX_BACKOFF)

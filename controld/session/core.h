@@ -27,7 +27,7 @@
 enum {
 	SECOND_US = 1000 * 1000,
 	KEY_LIFE_US = 300 * SECOND_US, /* neither sealed nor opened with after that */
-	OLD_LIFE_US = 30 * SECOND_US, /* after it stopped sending */
+	OLD_LIFE_US = 30 * SECOND_US, /* after it stopped sending, and after the last packet that opened under it */
 	NEXT_LIFE_US = 30 * SECOND_US, /* unconfirmed */
 	PENDING_LIFE_US = 20 * SECOND_US,
 	CHALLENGE_LIFE_US = 20 * SECOND_US,
@@ -200,6 +200,8 @@ struct session_peer *session_peer_find(const struct session_core *c, const struc
 /* The peer with this key, made if need be; NULL if another key has the /64 (told), or the table is full. */
 struct session_peer *session_peer_get(struct session_core *c, const struct pubkey *pk, struct session_time t);
 void session_peer_run(struct session_core *c, struct session_peer *p, struct session_time t);
+/* At the next tick. */
+void session_peer_run_soon(struct session_core *c, struct session_peer *p, struct session_time t);
 void session_peer_free(struct session_core *c, struct session_peer *p);
 bool session_peer_is_pinned(const struct session_core *c, const struct session_peer *p, struct session_time t);
 bool session_peer_is_live(const struct session_peer *p);
@@ -237,6 +239,9 @@ void session_keys_read(struct session_core *c, struct session_peer *p, struct ke
 void session_keys_offer(struct session_core *c, struct session_peer *p, struct key *k, const struct session_secrets *s);
 void session_keys_confirm(struct session_core *c, struct session_peer *p, struct session_time t);
 void session_keys_drop(struct session_core *c, struct session_peer *p, enum session_slot slot);
+/* The far side still sealed with this old key at that time: after crossing handshakes it may do so until the next one.
+ */
+void session_keys_linger(struct key *k, struct mono at);
 /* Something authenticated came in the session. */
 void session_keys_heard(struct session_core *c, struct session_peer *p, struct mono at, struct session_time t);
 void session_keys_control(struct session_core *c, struct session_peer *p, enum carrier_control kind,

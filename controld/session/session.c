@@ -113,8 +113,12 @@ void session_tell(struct session_core *c, enum session_event_kind kind, const st
 static void on_control(struct session_core *c, struct session_peer *p, const struct session_packet *in,
 		       struct session_time t)
 {
-	if (session_keys_slot(p, in->index) == SESSION_NEXT)
+	const enum session_slot slot = session_keys_slot(p, in->index);
+
+	if (slot == SESSION_NEXT)
 		session_keys_confirm(c, p, t);
+	else if (slot != SESSION_SEND)
+		session_keys_linger(p->keys[slot], t.now);
 	if (in->bytes[0] == CARRIER_RELEASE)
 		session_release_now(c, p);
 	else

@@ -31,6 +31,8 @@
  *   - One INIT of a peer is pending at a time: a retry replaces it. Full of pending INITs, a peer with pin or session
  *     displaces the oldest of a stranger.
  *   - Strangers are refused when three quarters of the unconfirmed keys are in use.
+ *   - An old key goes 30 s after it stopped sending and nothing more opened under it. (Crossing handshakes leave each
+ * side sealing with a key that is old at the other; wiped by time alone, both would go deaf together.)
  *   - Pins that ended stay in the table, and hold again should the clock have been wrong, until room is needed.
  *   - Unpinning ends the session too: a live far side shakes hands anew, for its packets bring it a HINT.
  *   - Release of a peer that does not answer within 90 s is given up, and its pin stays.

@@ -171,6 +171,14 @@ void session_keys_found(struct session_core *c, struct session_peer *p, const st
 	c->unconfirmed += found->slot == SESSION_NEXT;
 }
 
+void session_keys_linger(struct key *k, struct mono at)
+{
+	const struct mono end = mono_min(mono_add_us(k->made, KEY_LIFE_US), mono_add_us(at, OLD_LIFE_US));
+
+	if (end.us > k->end.us)
+		k->end = end;
+}
+
 void session_keys_heard(struct session_core *c, struct session_peer *p, struct mono at, struct session_time t)
 {
 	if (at.us > p->got.us)
@@ -247,18 +255,21 @@ static void note(struct session_core *c, struct session_peer *p, struct mono sea
 
 void session_use(struct session_core *c, const struct session_use *use, struct session_time t)
 {
+	const struct mono sealed = use->sealed.us ? mono_min(use->sealed, t.now) : MONO_LONG_AGO;
+	const struct mono opened = use->opened.us ? mono_min(use->opened, t.now) : MONO_LONG_AGO;
 	struct session_peer *p = session_index_find(c, use->index);
 	const enum session_slot slot = p ? session_keys_slot(p, use->index) : SESSION_SLOTS;
+	struct key *k;
 
 	if (slot == SESSION_SLOTS)
 		return;
-	if (use->bytes > p->keys[slot]->bytes)
-		p->keys[slot]->bytes = use->bytes;
-	if (use->lane_top > p->keys[slot]->lane_top)
-		p->keys[slot]->lane_top = use->lane_top;
+	k = p->keys[slot];
+	k->bytes = use->bytes > k->bytes ? use->bytes : k->bytes;
+	k->lane_top = use->lane_top > k->lane_top ? use->lane_top : k->lane_top;
+	if (slot == SESSION_OLD || slot == SESSION_OLDEST)
+		session_keys_linger(k, opened);
 	if (slot != SESSION_NEXT)
-		note(c, p, use->sealed.us ? mono_min(use->sealed, t.now) : MONO_LONG_AGO,
-		     use->opened.us ? mono_min(use->opened, t.now) : MONO_LONG_AGO, t);
+		note(c, p, sealed, opened, t);
 	session_peer_run(c, p, t);
 }
 

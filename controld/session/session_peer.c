@@ -165,3 +165,8 @@ void session_peer_run(struct session_core *c, struct session_peer *p, struct ses
 	else
 		heap_set(&c->due, &p->due, due.us);
 }
+
+void session_peer_run_soon(struct session_core *c, struct session_peer *p, struct session_time t)
+{
+	heap_set(&c->due, &p->due, t.now.us);
+}

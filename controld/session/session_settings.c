@@ -92,7 +92,7 @@ bool session_found_key(struct session_core *c, const struct session_key *key, st
 	session_keys_found(c, p, key, t);
 	if (!p->first_ns)
 		p->first_ns = t.real_ns;
-	session_peer_run(c, p, t);
+	session_peer_run_soon(c, p, t);
 	return true;
 }
 
@@ -107,7 +107,7 @@ bool session_found_pin(struct session_core *c, const struct session_pin *pin, st
 		return false;
 	p = session_peer_find(c, &pin->pk);
 	if (p)
-		session_peer_run(c, p, t);
+		session_peer_run_soon(c, p, t);
 	return true;
 }
 

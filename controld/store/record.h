@@ -37,6 +37,7 @@ struct record_message {
 	const uint8_t *topic; /* borrowed */
 	const uint8_t *payload; /* borrowed; NULL when it is told what the file holds */
 	size_t len;
+	uint32_t chunks; /* in so many it came; of a message to ourselves: 0 */
 	uint8_t checksum[RECORD_CHECKSUM_BYTES]; /* of a message to ourselves: the row of its order */
 	int64_t arrived_s; /* realtime */
 };

@@ -142,6 +142,7 @@ static int add_message(struct database *d, const struct record_message *m)
 	sqlite3_bind_int64(st, 8, (int64_t)m->len);
 	bind_bytes(st, 9, m->checksum, sizeof(m->checksum));
 	sqlite3_bind_int64(st, 10, m->arrived_s);
+	sqlite3_bind_int64(st, 11, m->chunks);
 	e = run(d, ADD_MESSAGE_ROW);
 	return e ? e : add_parts(d, ADD_MESSAGE_PART, m->row, m->payload, m->len);
 }

@@ -7,13 +7,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* No clock goes further, and what is computed of it in milliseconds does not overflow. */
+static const uint64_t max_time_s = UINT64_C(1) << 40;
+
 /* Columns, in this order. */
 static const char orders_text[] = "SELECT row, ended, state, id, reply, dst, topic, len, created_s, deadline_s, "
 				  "(SELECT ifnull(sum(length(bytes)), 0) FROM outgoing_part "
 				  "WHERE place BETWEEN row << 16 AND row << 16 | 65535) "
 				  "FROM outgoing WHERE NOT ended OR created_s + deadline_s > ?1 ORDER BY row";
 static const char messages_text[] = "SELECT row, consumed, id, reply, src, dst, public_key, topic, len, checksum, "
-				    "arrived_s, (SELECT ifnull(sum(length(bytes)), 0) FROM incoming_part "
+				    "arrived_s, chunks, (SELECT ifnull(sum(length(bytes)), 0) FROM incoming_part "
 				    "WHERE place BETWEEN row << 16 AND row << 16 | 65535) "
 				    "FROM incoming WHERE NOT consumed OR arrived_s > ?1 ORDER BY row";
 
@@ -69,7 +72,7 @@ static bool read_order(sqlite3_stmt *st, struct record_order *o, bool *ended)
 	next_bytes(&c, o->dst.b, sizeof(o->dst.b));
 	o->topic = next_topic(&c, &o->topic_len);
 	o->len = next_number(&c, db_max_payload);
-	o->created_s = (int64_t)next_number(&c, INT64_MAX);
+	o->created_s = (int64_t)next_number(&c, max_time_s);
 	o->deadline_s = (uint32_t)next_number(&c, UINT32_MAX);
 	return !c.bad && o->row && next_number(&c, INT64_MAX) == (*ended ? 0 : o->len);
 }
@@ -88,7 +91,8 @@ static bool read_message(sqlite3_stmt *st, struct record_message *m, bool *consu
 	m->topic = next_topic(&c, &m->topic_len);
 	m->len = next_number(&c, db_max_payload);
 	next_bytes(&c, m->checksum, sizeof(m->checksum));
-	m->arrived_s = (int64_t)next_number(&c, INT64_MAX);
+	m->arrived_s = (int64_t)next_number(&c, max_time_s);
+	m->chunks = (uint32_t)next_number(&c, UINT32_MAX);
 	return !c.bad && m->row && next_number(&c, INT64_MAX) == (*consumed ? 0 : m->len);
 }
 

@@ -39,7 +39,7 @@ static const char *const schema[] = {
 	"CREATE TABLE outgoing_part(place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
 	"CREATE TABLE incoming(row INTEGER PRIMARY KEY AUTOINCREMENT, consumed INTEGER NOT NULL, id BLOB NOT NULL, "
 	"reply INTEGER NOT NULL, src BLOB NOT NULL, dst BLOB NOT NULL, public_key BLOB NOT NULL, topic BLOB NOT NULL, "
-	"len INTEGER NOT NULL, checksum BLOB NOT NULL, arrived_s INTEGER NOT NULL) STRICT",
+	"len INTEGER NOT NULL, checksum BLOB NOT NULL, arrived_s INTEGER NOT NULL, chunks INTEGER NOT NULL) STRICT",
 	"CREATE TABLE incoming_part(place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
 };
 enum { SCHEMA_TABLES = sizeof(schema) / sizeof(schema[0]), SCHEMA_NOT_OURS = 2 };
@@ -66,7 +66,7 @@ static const char *const statements[STATEMENTS] = {
 	[DEL_ORDER_ROW] = "DELETE FROM outgoing WHERE row = ?1",
 	[DEL_ORDER_PARTS] = "DELETE FROM outgoing_part WHERE place BETWEEN ?1 AND ?2",
 	[GET_ORDER_PARTS] = "SELECT bytes FROM outgoing_part WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
-	[ADD_MESSAGE_ROW] = "INSERT INTO incoming VALUES(?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[ADD_MESSAGE_ROW] = "INSERT INTO incoming VALUES(?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[ADD_MESSAGE_PART] = "INSERT INTO incoming_part VALUES(?1, ?2)",
 	[GET_MESSAGE_LEN] = "SELECT len FROM incoming WHERE row = ?1 AND NOT consumed",
 	[GET_MESSAGE_PARTS] = "SELECT bytes FROM incoming_part WHERE place BETWEEN ?1 AND ?2 ORDER BY place",

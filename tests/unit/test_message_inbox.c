@@ -272,27 +272,6 @@ static void test_overlap(void **state)
 	world_free(w);
 }
 
-/* A wrong checksum over replaced bytes is not computed anew with every packet. */
-static void test_verify_rate(void **state)
-{
-	struct world *w = world_new(0);
-	uint8_t wrong[1000];
-
-	(void)state;
-	memset(wrong, 0x55, sizeof(wrong));
-	assert_true(is_ack(w, init_frame(ID, 1000, false, "")));
-	assert_true(is_ack(w, part(0, 0, 1000)));
-	assert_true(is_ack(w, chunk_frame(ID, 0, 0, wrong, 1000)));
-	assert_false(is_ack(w, done_frame(ID, 1, data, 1000)));
-	assert_true(is_ack(w, part(0, 0, 1000)));
-	assert_false(is_ack(w, done_frame(ID, 1, data, 1000)));
-	assert_int_equal(w->in_count, 0);
-	pass_ms(w, 1000);
-	(void)is_ack(w, done_frame(ID, 1, data, 1000));
-	assert_int_equal(w->in_count, 1);
-	world_free(w);
-}
-
 /* Another INIT with the same id: the sender has given up the former. ABORTED says so too. */
 static void test_replaced(void **state)
 {
@@ -483,7 +462,6 @@ int main(void)
 		cmocka_unit_test(test_chunk_bounds),
 		cmocka_unit_test(test_cut_chunk),
 		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_verify_rate),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_no_key),
 		cmocka_unit_test(test_unstored),

@@ -266,6 +266,31 @@ static void test_former_life(void **state)
 	world_free(w);
 }
 
+/* The clock was set back, or forward, while it was down: an order lasts no longer than it was meant to, and what was
+ * told is told on. */
+static void test_clock_set(void **state)
+{
+	const int64_t year_s = 365 * 86400, clocks_s[] = {NOW_S - 30 * year_s, NOW_S - 301, NOW_S, NOW_S + 30 * year_s};
+	struct message_order o = {.handle = 1, .has_id = true, .dst = node_ip(2, 1), .created_s = NOW_S};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(clocks_s) / sizeof(clocks_s[0]); i++) {
+		struct world *w = world_new(0);
+
+		assert_int_equal(message_send(w->m, &o, w->now, clocks_s[i], NULL), 0);
+		pass_ms(w, 0);
+		assert_int_equal(state_of(w, 1), i < 3 ? MESSAGE_PENDING : MESSAGE_ABORTED);
+		pass_ms(w, 299 * 1000);
+		assert_int_equal(state_of(w, 1), i < 3 ? MESSAGE_PENDING : MESSAGE_ABORTED);
+		pass_ms(w, 1000);
+		assert_int_equal(message_load(w->m).out_count, 0);
+		assert_int_equal(message_load(w->m).status_count, i < 3);
+		pass_ms(w, LIMIT_MESSAGE_STATUS_S * 1000);
+		assert_int_equal(message_load(w->m).status_count, 0);
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_confusable), cmocka_unit_test(test_reply_is_ack),
 		cmocka_unit_test(test_offline),	   cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_local),	   cmocka_unit_test(test_former_life),
+		cmocka_unit_test(test_clock_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,17 @@ static void test_stored_first(void **state)
 	world_free(w);
 }
 
+/* The oldest is taken and consumed. */
+static void take_one(struct office *o)
+{
+	struct catch c = {.o = o};
+
+	(void)take(&c, NULL, false, 0);
+	run_ms(o->w, 10);
+	assert_int_equal(c.count, 1);
+	consume(o, c.rows[0]);
+}
+
 /* What could not be stored is not acknowledged; the sender tries again. */
 static void test_store_fails(void **state)
 {
@@ -58,7 +69,6 @@ static void test_caps(void **state)
 	struct world *w = world_new(1);
 	struct office *a = &w->offices[0], *b = &w->offices[1];
 	const struct ip6 dst = office_ip(1), self = office_ip(1);
-	struct catch c = {.o = b};
 
 	(void)state;
 	b->config.inbox_count = 3;
@@ -68,33 +78,74 @@ static void test_caps(void **state)
 	assert_int_equal(post_load(b->post).inbox_cap, 3);
 	assert_int_equal(post_load(b->post).inbox_cap_bytes, 1000); /* at least one longest message */
 	(void)send_to(b, &self, "", 1001, NULL, NULL); /* never fits */
-	(void)inject(b, "", 900);
-	(void)send_to(a, &dst, "", 200, NULL, NULL);
+	(void)inject(b, "", 700);
+	(void)send_to(a, &dst, "", 400, NULL, NULL);
 	run_ms(w, 3000);
 	assert_int_equal(inbox_of(b), 1);
 	assert_true(post_load(b->post).refused_full > 1);
 	assert_int_equal(a->orders->order.state, MESSAGE_PENDING);
 	(void)inject(b, "", 0);
-	(void)inject(b, "", 100);
+	(void)send_to(a, &dst, "", 0, NULL, NULL);
 	(void)send_to(b, &self, "", 0, NULL, NULL);
 	run_ms(w, 3000);
 	assert_int_equal(inbox_of(b), 3);
-	assert_int_equal(post_load(b->post).inbox_bytes, 1000);
-	/* Room again: both come. */
-	(void)take(&c, NULL, false, 0);
-	run_ms(w, 1);
-	assert_int_equal(c.count, 1);
-	assert_int_equal(inbox_of(b), 3); /* it may yet be given back */
-	consume(b, c.rows[0]);
+	assert_int_equal(post_load(b->post).inbox_bytes, 700);
+	/* Room again, but the last place is for one who has none. */
+	take_one(b);
 	run_ms(w, 10 * 1000);
-	assert_int_equal(inbox_of(b), 3);
-	(void)take(&c, NULL, false, 0);
-	run_ms(w, 1);
-	consume(b, c.rows[1]);
+	assert_int_equal(inbox_of(b), 2);
+	take_one(b);
 	run_ms(w, 10 * 1000);
-	assert_int_equal(inbox_of(b), 3);
+	assert_int_equal(inbox_of(b), 2);
+	take_one(b);
+	run_ms(w, 10 * 1000);
+	assert_int_equal(inbox_of(b), 2);
 	assert_int_equal(a->orders->order.state, MESSAGE_RECEIVED);
+	take_one(b);
+	take_one(b);
+	assert_true(inbox_of(b) == 0 && post_load(b->post).inbox_bytes == 0);
 	world_free(w);
+}
+
+/* One that sends without end fills its part, and keeps nobody out; also over a restart. */
+static void test_share(void **state)
+{
+	static const struct {
+		uint32_t count;
+		uint64_t bytes;
+		size_t len;
+		unsigned part;
+	} rows[] = {{20, 100 * 1000, 0, 16}, {100, 10 * 1000, 1000, 8}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = world_new(1);
+		struct office *a = &w->offices[0], *b = &w->offices[1];
+		const struct ip6 dst = office_ip(1);
+
+		b->config.inbox_count = rows[i].count;
+		b->config.inbox_bytes = rows[i].bytes;
+		b->config.max_length = 1000;
+		office_crash(b);
+		for (unsigned k = 0; k < rows[i].part; k++)
+			(void)send_to(a, &dst, "", rows[i].len, NULL, NULL);
+		run_ms(w, 5000);
+		assert_int_equal(inbox_of(b), rows[i].part);
+		office_crash(b);
+		for (unsigned k = 0; k < 5; k++)
+			(void)send_to(a, &dst, "", rows[i].len, NULL, NULL);
+		run_ms(w, 5000);
+		assert_int_equal(inbox_of(b), rows[i].part);
+		(void)inject(b, "", rows[i].len);
+		assert_int_equal(inbox_of(b), rows[i].part + 1);
+		for (unsigned k = 0; k < rows[i].part + 6; k++) {
+			take_one(b);
+			run_ms(w, 10 * 1000);
+		}
+		assert_true(inbox_of(b) == 0 && post_load(b->post).inbox_bytes == 0);
+		assert_int_equal(post_count(a->post, MESSAGE_SENT), rows[i].part + 5);
+		world_free(w);
+	}
 }
 
 /* Payloads stay in memory while there is room, and are loaded otherwise. */
@@ -316,6 +367,74 @@ static void test_past(void **state)
 	world_free(w);
 }
 
+static void give(struct office *o, struct frame *f)
+{
+	const struct ip6 src = office_ip(8);
+	uint8_t bytes[FRAME_MAX_BYTES];
+	struct wr wr = wr_init(bytes, sizeof(bytes));
+
+	memset(f->id, 7, sizeof(f->id));
+	frame_write(&wr, f);
+	post_packet(o->post, &src, &o->config.self, bytes, wr_len(&wr), now_of(o->w));
+	run_ms(o->w, 1);
+}
+
+/* Also of a sender that cuts otherwise than we do. */
+static void test_past_cut(void **state)
+{
+	enum { CHUNKS = 4, LEN = CHUNKS * FRAME_CHUNK_MIN_BYTES };
+	static const uint8_t data[LEN];
+	struct world *w = world_new(1);
+	struct office *b = &w->offices[1];
+	struct frame init = {.type = FRAME_INIT, .init = {.length = LEN}}, done = {.type = FRAME_DONE}, chunk;
+	size_t before;
+
+	(void)state;
+	done.done.count = CHUNKS;
+	blake3_hash(data, LEN, done.done.checksum);
+	give(b, &init);
+	for (unsigned i = 0; i < CHUNKS; i++) {
+		chunk = (struct frame){.type = FRAME_CHUNK,
+				       .chunk = {.index = i,
+						 .offset = i * FRAME_CHUNK_MIN_BYTES,
+						 .size = FRAME_CHUNK_MIN_BYTES,
+						 .data = data,
+						 .data_len = FRAME_CHUNK_MIN_BYTES}};
+		give(b, &chunk);
+	}
+	give(b, &done);
+	assert_int_equal(inbox_of(b), 1);
+	office_crash(b);
+	before = w->packets_sent;
+	give(b, &chunk);
+	give(b, &done);
+	assert_int_equal(w->packets_sent, before + 2);
+	assert_int_equal(inbox_of(b), 1);
+	world_free(w);
+}
+
+/* The receiver is restarted in the midst of a transfer: it is begun again, and arrives within its time. */
+static void test_receiver_restarts(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0], *b = &w->offices[1];
+	const struct ip6 dst = office_ip(1);
+	struct catch c = {.o = b};
+
+	(void)state;
+	(void)take(&c, NULL, false, 60 * 1000);
+	(void)send_to(a, &dst, "t", 500 * 1000, NULL, NULL);
+	while (w->packets_sent < 200)
+		run_ms(w, 1);
+	office_crash(b);
+	(void)take(&c, NULL, false, 120 * 1000);
+	run_ms(w, 60 * 1000);
+	assert_int_equal(c.count, 1);
+	assert_int_equal(c.last.len, 500 * 1000);
+	assert_int_equal(a->orders->order.state, MESSAGE_RECEIVED);
+	world_free(w);
+}
+
 /* The end in the midst of everything. */
 static void test_end(void **state)
 {
@@ -345,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_stored_first),
 		cmocka_unit_test(test_store_fails),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_shared_load),
 		cmocka_unit_test(test_loads_bounded),
@@ -352,6 +472,8 @@ int main(void)
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_past),
+		cmocka_unit_test(test_past_cut),
+		cmocka_unit_test(test_receiver_restarts),
 		cmocka_unit_test(test_end),
 	};
 

@@ -4,6 +4,7 @@
 
 #include "shared/limits.h"
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -216,6 +217,27 @@ static void test_guard(void **state)
 	api_world_free(w);
 }
 
+/* Where descriptors have run out, clients wait until there are some again. */
+static void test_no_descriptor(void **state)
+{
+	struct api_world *w = world_new();
+	struct api_client *c = api_client_open(w);
+	struct rlimit before, now;
+
+	(void)state;
+	say_get(c, "/livez");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = (rlim_t)c->fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	api_world_turn(w);
+	assert_null(w->api->conns);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	expect_answer(c, 200, "ok");
+	api_client_free(c);
+	api_world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_token_file_is_no_file),
 		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

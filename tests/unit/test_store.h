@@ -104,6 +104,7 @@ static inline struct record_message message_of(uint64_t row, const uint8_t *payl
 				   .topic = topic,
 				   .payload = payload,
 				   .len = len,
+				   .chunks = (uint32_t)row * 3,
 				   .arrived_s = WORLD_NOW_S - 1};
 
 	memset(topic, 'T', sizeof(topic));
@@ -158,6 +159,7 @@ static inline void check_message(const struct record_message *m)
 	assert_int_equal(m->topic_len, want.topic_len);
 	assert_true(!want.topic_len || memcmp(m->topic, want.topic, want.topic_len) == 0);
 	assert_int_equal(m->arrived_s, want.arrived_s);
+	assert_int_equal(m->chunks, want.chunks);
 	assert_null(m->payload);
 }
 

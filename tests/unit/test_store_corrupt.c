@@ -182,6 +182,9 @@ static void test_not_ours(void **state)
 		"UPDATE incoming SET src = zeroblob(17) WHERE row = 2",
 		"UPDATE incoming SET public_key = x'' WHERE row = 2",
 		"UPDATE incoming SET reply = 2 WHERE row = 2",
+		"UPDATE incoming SET chunks = -1 WHERE row = 2",
+		"UPDATE incoming SET arrived_s = 1 << 41 WHERE row = 2",
+		"UPDATE outgoing SET created_s = (1 << 62) + ((1 << 62) - 1) WHERE row = 2",
 		"PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM",
 	};
 	struct world *w = *state;
