@@ -85,10 +85,12 @@ static void count_out(struct post *p, struct post_entry *e)
 	free(s);
 }
 
-/* One that has nothing here is only bound by the caps: small ones must not shut it out. */
-static bool has_room(const struct post *p, const struct ip6 *src, size_t len)
+/* A sender that has nothing here is only bound by the caps: small ones must not shut it out. So is what somebody waits
+ * for: it will not stay. */
+static bool has_room(const struct post *p, const struct message_in *in)
 {
-	const struct post_sender *s = sender_find(p, src);
+	const struct post_sender *s = sender_find(p, &in->src);
+	const size_t len = in->len;
 	uint32_t free_count;
 	uint64_t free_bytes;
 
@@ -96,7 +98,8 @@ static bool has_room(const struct post *p, const struct ip6 *src, size_t len)
 		return false;
 	free_count = p->cap_count - p->entry_count - 1;
 	free_bytes = p->cap_bytes - p->entry_bytes - len;
-	return !s || (s->count / LIMIT_INBOX_SHARE < free_count && (s->bytes + len) / LIMIT_INBOX_SHARE <= free_bytes);
+	return !s || post_thread_is_awaited(p, &in->src, in->id) ||
+	       (s->count / LIMIT_INBOX_SHARE < free_count && (s->bytes + len) / LIMIT_INBOX_SHARE <= free_bytes);
 }
 
 static void queue_offer(struct post_queue *q, struct post_entry *e)
@@ -150,6 +153,7 @@ static struct post_entry *entry_add(struct post *p, const struct record_message 
 	HASH_ADD(hh, p->entries, row, sizeof(e->row), e);
 	DL_APPEND(p->all.list, e);
 	DL_APPEND2(e->topic->queue.list, e, topic_prev, topic_next);
+	post_thread_join(p, e);
 	count_in(p, e);
 	return e;
 }
@@ -171,7 +175,7 @@ void post_entry_make_available(struct post *p, struct post_entry *e)
 	queue_offer(&p->all, e);
 	queue_offer(&e->topic->queue, e);
 	p->dirty = true;
-	if (p->threads)
+	if (e->thread->takers)
 		post_entry_add_news(p, e);
 }
 
@@ -187,6 +191,14 @@ void post_entry_reap(struct post *p, struct post_entry *e)
 	HASH_DELETE(hh, p->entries, e);
 	free(e->payload);
 	free(e);
+}
+
+/* Those that it keeps alive. */
+static void leave_tables(struct post *p, struct post_entry *e)
+{
+	post_topic_put(p, e->topic);
+	post_thread_leave(p, e);
+	count_out(p, e);
 }
 
 /* Out of all lists, and without anyone who waits for it. */
@@ -215,8 +227,7 @@ void post_entry_drop(struct post *p, struct post_entry *e)
 {
 	entry_detach(p, e);
 	queues_del(p, e);
-	post_topic_put(p, e->topic);
-	count_out(p, e);
+	leave_tables(p, e);
 	if (e->loading != LOADING_FLYING)
 		post_entry_reap(p, e);
 }
@@ -279,7 +290,7 @@ void post_inbox_received(struct post *p, const struct message_in *in)
 				   .arrived_s = p->now.real_s};
 	struct post_entry *e;
 
-	if (!has_room(p, &in->src, in->len)) {
+	if (!has_room(p, in)) {
 		refuse(p, in->token);
 		return;
 	}
@@ -367,16 +378,18 @@ void post_found_past(struct post *p, const struct record_message *m, struct post
 
 void post_inbox_fini(struct post *p)
 {
-	struct post_entry *e, *next;
+	struct post_entry *e = p->entries, *next;
 
-	HASH_ITER (hh, p->entries, e, next) {
+	HASH_CLEAR(hh, p->entries);
+	for (; e; e = next) {
+		next = e->hh.next;
 		if (e->state != ENTRY_GONE) {
 			queues_del(p, e);
-			post_topic_put(p, e->topic);
-			count_out(p, e);
+			leave_tables(p, e);
 		}
-		post_entry_reap(p, e);
+		free(e->payload);
+		free(e);
 	}
-	assert(!p->topics && !p->senders && p->entry_count == 0 && p->entry_bytes == 0);
+	assert(!p->topics && !p->senders && !p->threads && p->entry_count == 0 && p->entry_bytes == 0);
 	free(p->refused);
 }

@@ -3,12 +3,11 @@
  * has one turn; a stream goes behind all others after each message. Calls nobody. */
 #include "controld/post_private.h"
 
-static struct post_taker *first_who_waits(const struct post *p, const struct post_entry *e)
+static struct post_taker *first_who_waits(const struct post_entry *e)
 {
-	const struct post_thread *thread = post_thread_find(p, e);
 	struct post_taker *t;
 
-	for (t = thread ? thread->takers : NULL; t; t = t->next)
+	for (t = e->thread->takers; t; t = t->next)
 		if (!t->consumer.topic || t->consumer.topic == e->topic)
 			break;
 	return t;
@@ -22,7 +21,7 @@ static void match_news(struct post *p)
 	while ((e = p->news)) {
 		DL_DELETE2(p->news, e, news_prev, news_next);
 		e->is_news = false;
-		while (e->state == ENTRY_AVAILABLE && (t = first_who_waits(p, e)))
+		while (e->state == ENTRY_AVAILABLE && (t = first_who_waits(e)))
 			post_taker_assign(p, t, e);
 	}
 }

@@ -8,6 +8,7 @@
  *   queue      all entries, or those of one topic, by row                         post_inbox.c
  *   consumer   a taker or a stream that waits, by turn                            post_take.c
  *   taker      who waits for one message                                          post_take.c
+ *   thread     the entries of one sender and id, and who waits for such           post_take.c
  *   stream     a connection, or the memory of one that was cut                    post_stream.c
  *   grant      an entry that a stream has or shall get: by row and generation     post_grant.c
  *
@@ -80,6 +81,7 @@ struct post_entry {
 	bool is_news, is_hot; /* in these lists */
 	uint32_t generation; /* rises each time that it is given to a consumer */
 	struct post_entry *prev, *next, *topic_prev, *topic_next; /* of the queues */
+	struct post_entry *thread_prev, *thread_next; /* of its thread */
 	struct post_entry *load_prev, *load_next; /* of loads, or of asleep */
 	struct post_entry *news_prev, *news_next, *hot_prev, *hot_next;
 	struct post_taker *taker; /* FOR_TAKER */
@@ -92,6 +94,7 @@ struct post_entry {
 	size_t len;
 	struct post_topic *topic;
 	struct post_sender *sender;
+	struct post_thread *thread;
 	struct ip6 src, dst;
 	uint8_t id[RECORD_ID_BYTES], public_key[32];
 	bool reply;
@@ -114,11 +117,11 @@ struct post_thread_key {
 };
 _Static_assert(sizeof(struct post_thread_key) == 16, "a key without padding");
 
-/* Who waits for a reply. */
 struct post_thread {
 	struct post_thread_key key;
-	struct post_taker *takers; /* by turn */
-	uint32_t refs; /* takers, waiting or not */
+	struct post_entry *entries; /* by row */
+	struct post_taker *takers; /* who wait for a reply, by turn */
+	uint32_t refs; /* entries, and takers, waiting or not */
 	UT_hash_handle hh;
 };
 
@@ -316,7 +319,11 @@ void post_match(struct post *p);
 void post_consumer_add(struct post *p, struct post_consumer *c);
 void post_consumer_add_again(struct post *p, struct post_consumer *c);
 void post_consumer_del(struct post *p, struct post_consumer *c);
-struct post_thread *post_thread_find(const struct post *p, const struct post_entry *e);
+/* The thread of an entry: it joins and leaves it. */
+void post_thread_join(struct post *p, struct post_entry *e);
+void post_thread_leave(struct post *p, struct post_entry *e);
+/* Somebody waits for the next message of that id from the /64 of src. */
+bool post_thread_is_awaited(const struct post *p, const struct ip6 *src, const uint8_t id[RECORD_ID_BYTES]);
 /* A waiting taker gets e, or a look at it. */
 void post_taker_assign(struct post *p, struct post_taker *t, struct post_entry *e);
 /* It waits again, where its turn is. */

@@ -52,23 +52,48 @@ static struct post_thread *thread_find(const struct post *p, const struct post_t
 	return th;
 }
 
-struct post_thread *post_thread_find(const struct post *p, const struct post_entry *e)
-{
-	const struct post_thread_key key = thread_key(&e->src, e->id);
-
-	return p->threads ? thread_find(p, &key) : NULL;
-}
-
 static struct post_thread *thread_get(struct post *p, const struct post_thread_key *key)
 {
 	struct post_thread *th = thread_find(p, key);
 
-	if (th)
-		return th;
-	th = post_alloc(sizeof(*th));
-	th->key = *key;
-	HASH_ADD(hh, p->threads, key, sizeof(th->key), th);
+	if (!th) {
+		th = post_alloc(sizeof(*th));
+		th->key = *key;
+		HASH_ADD(hh, p->threads, key, sizeof(th->key), th);
+	}
+	th->refs++;
 	return th;
+}
+
+static void thread_put(struct post *p, struct post_thread *th)
+{
+	if (!th || --th->refs)
+		return;
+	assert(!th->entries && !th->takers);
+	HASH_DELETE(hh, p->threads, th);
+	free(th);
+}
+
+void post_thread_join(struct post *p, struct post_entry *e)
+{
+	const struct post_thread_key key = thread_key(&e->src, e->id);
+
+	e->thread = thread_get(p, &key);
+	DL_APPEND2(e->thread->entries, e, thread_prev, thread_next);
+}
+
+void post_thread_leave(struct post *p, struct post_entry *e)
+{
+	DL_DELETE2(e->thread->entries, e, thread_prev, thread_next);
+	thread_put(p, e->thread);
+}
+
+bool post_thread_is_awaited(const struct post *p, const struct ip6 *src, const uint8_t id[RECORD_ID_BYTES])
+{
+	const struct post_thread_key key = thread_key(src, id);
+	const struct post_thread *th = thread_find(p, &key);
+
+	return th && th->takers;
 }
 
 /* What is here already counts too. */
@@ -76,10 +101,9 @@ static void look_for_replies(struct post *p, const struct post_thread *th)
 {
 	struct post_entry *e;
 
-	DL_FOREACH (p->all.list, e) {
-		const struct post_thread_key key = thread_key(&e->src, e->id);
-
-		if (e->state == ENTRY_AVAILABLE && memcmp(&key, &th->key, sizeof(key)) == 0)
+	DL_FOREACH2(th->entries, e, thread_next)
+	{
+		if (e->state == ENTRY_AVAILABLE)
 			post_entry_add_news(p, e);
 	}
 }
@@ -114,10 +138,7 @@ static void taker_free(struct post *p, struct post_taker *t)
 	p->taker_count--;
 	post_topic_put(p, t->consumer.topic);
 	free(t);
-	if (!th || --th->refs)
-		return;
-	HASH_DELETE(hh, p->threads, th);
-	free(th);
+	thread_put(p, th);
 }
 
 static void wait_in_thread(struct post *p, struct post_taker *t)
@@ -150,7 +171,6 @@ struct post_taker *post_take_reply(struct post *p, const uint8_t id[RECORD_ID_BY
 		return NULL;
 	k->consumer.turn = ++p->turn;
 	k->thread = thread_get(p, &key);
-	k->thread->refs++;
 	wait_in_thread(p, k);
 	return k;
 }
@@ -292,6 +312,9 @@ bool post_taker_tell(struct post *p)
 
 void post_taker_fini(struct post *p)
 {
-	while (p->takers)
+	while (p->takers) {
+		if (p->takers->thread)
+			p->takers->thread->takers = NULL;
 		taker_free(p, p->takers);
+	}
 }

@@ -217,8 +217,8 @@ static void audit(const struct skey *s, unsigned lane, uint64_t first, uint32_t 
 }
 #endif
 
-enum skey_verdict skey_seal_begin(struct skey_run *r, const struct skeys *k, struct skey *s, unsigned lane, uint32_t n,
-				  struct mono now)
+enum skey_verdict skey_seal_begin(struct skey_run *r, const struct skeys *k, struct skey *s, unsigned lane,
+				  uint32_t count, struct mono now)
 {
 	uint64_t first;
 

@@ -121,7 +121,8 @@ struct skey_run {
 	uint8_t lane;
 	bool data;
 };
-/* Takes count counters (not 0) of a lane below s->far_lanes. SKEY_OK or SKEY_EXPIRED; after that nothing is sealed.
+/* Takes count counters (not 0) of a lane below s->far_lanes, under a key that is confirmed (SKEY_STATE_NEXT never
+ * seals). SKEY_OK or SKEY_EXPIRED; after that nothing is sealed.
  * The limits are looked at here only: a run may pass them by its length. */
 MUST_CHECK enum skey_verdict skey_seal_begin(struct skey_run *r, const struct skeys *k, struct skey *s, unsigned lane,
 					     uint32_t count, struct mono now);

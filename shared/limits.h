@@ -110,7 +110,7 @@ enum {
 	   again. */
 	LIMIT_INBOX_COUNT_DEFAULT = 10000,
 	LIMIT_INBOX_BYTES_DEFAULT = 256 * 1024 * 1024,
-	LIMIT_INBOX_SHARE = 4, /* a sender (a /64) has at most so many times what stays free, of messages and of bytes */
+	LIMIT_INBOX_SHARE = 4, /* a sender (a /64) has at most so many times what stays free, in messages and bytes */
 	LIMIT_INBOX_CACHE_BYTES = 4 * 1024 * 1024, /* payloads kept in memory too, for those who wait or come soon */
 	LIMIT_INBOX_LOADS = 64, /* payloads asked of the store at a time. Full: the others wait */
 	LIMIT_INBOX_LOAD_BYTES = 64 * 1024 * 1024, /* of them; at least one */

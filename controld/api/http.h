@@ -31,9 +31,11 @@ const char *http_param(const struct http_request *r, unsigned i);
 /* A query parameter, decoded (+ is a space). NULL: not given. A key given twice, or a malformed query, was answered 400
  * before the handler is called, with the text of wire-200 7.7; unknown keys do no harm. */
 const char *http_query(const struct http_request *r, const char *key);
-/* The JSON value of the body; borrowed until the answer, the same at each call. NULL: it was answered (413, 415, 400,
- * 422). */
+/* The JSON value of the body; borrowed until http_json_done() or the answer, the same at each call. NULL: it was
+ * answered (413, 415, 400, 422). */
 const cJSON *http_json(struct http_request *r);
+/* The handler has what it wants of it: its memory, which may be much, is not held until the answer. */
+void http_json_done(struct http_request *r);
 
 /* A header line of the answer that is about to be given (Allow, Retry-After, Content-Security-Policy); name and value
  * are ours, no stranger's text. Content-Type, the lengths and those of every answer (nosniff, no-store) are not for

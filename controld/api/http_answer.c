@@ -295,14 +295,14 @@ static bool have_body(struct http_request *r)
 
 const cJSON *http_json(struct http_request *r)
 {
-	char error[JSON_ERROR_BYTES];
+	char error[JSON_ERROR_BYTES], nothing[1] = "";
 	enum json_verdict verdict = JSON_OK;
 
 	if (r->json)
 		return r->json;
 	if (!have_body(r))
 		return NULL;
-	r->json = json_parse(r->body.bytes ? r->body.bytes : "", r->body.len, &verdict, error);
+	r->json = json_parse_in_place(r->body.bytes ? r->body.bytes : nothing, r->body.len, &verdict, error);
 	if (!r->json) {
 		http_reply_text(r, verdict == JSON_SHAPE ? 422 : 400, "%s: %s",
 				verdict == JSON_SHAPE ? "Failed to deserialize the JSON body into the target type"
@@ -310,6 +310,12 @@ const cJSON *http_json(struct http_request *r)
 				error);
 		return NULL;
 	}
-	http_body_fini(&r->body);
 	return r->json;
+}
+
+void http_json_done(struct http_request *r)
+{
+	cJSON_Delete(r->json);
+	r->json = NULL;
+	http_body_fini(&r->body);
 }

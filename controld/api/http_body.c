@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request body of known length or in chunks (RFC 9112, 7.1), in whatever pieces it comes. Memory grows with what has
- * arrived, never with what was announced, and all bodies together have a limit. */
+ * arrived, never with what was announced (which is only where it ends), and all bodies together have a limit. */
 #include "controld/api/http_private.h"
 
+#include "controld/api/pages.h"
 #include <assert.h>
 #include <stdlib.h>
 
-enum { FIRST_BYTES = 4096, SIZE_DIGITS = 15 };
+enum { FIRST_BYTES = 4096, STEP_BYTES = 64 * 1024, SIZE_DIGITS = 15 };
 
 void http_body_init(struct http_body *b, const struct http_head *h)
 {
@@ -24,7 +25,9 @@ static bool grow(struct http_body *b, size_t need)
 
 	while (cap < need)
 		cap *= 2;
-	if (cap == b->cap)
+	if (!b->chunked && cap > b->len + b->left)
+		cap = b->len + (size_t)b->left;
+	if (cap <= b->cap)
 		return true;
 	if (cap - b->cap > b->in_use_max - *b->in_use)
 		return false;
@@ -34,6 +37,16 @@ static bool grow(struct http_body *b, size_t need)
 	*b->in_use += cap - b->cap;
 	b->cap = cap;
 	return true;
+}
+
+/* Of the steps that begin before `end`, each once. */
+static void want_pages(struct http_body *b, size_t end)
+{
+	const size_t from = (b->len + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+	const size_t to = (end + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+
+	if (from < to)
+		pages_want(b->bytes + from, (to < b->cap ? to : b->cap) - from);
 }
 
 static void append(struct http_body *b, const char *bytes, size_t len)
@@ -47,6 +60,7 @@ static void append(struct http_body *b, const char *bytes, size_t len)
 			b->state = HTTP_BODY_FULL;
 			return;
 		}
+		want_pages(b, b->len + len);
 		memcpy(b->bytes + b->len, bytes, len);
 	}
 	b->len += len;

@@ -2,7 +2,7 @@
 /* The judge walks the text once, with what is open on a stack of LIMIT_API_JSON_DEPTH places and no recursion. The
  * first thing that is wrong ends it (`why`); what is only of the wrong shape is noted, for syntax goes before. cJSON
  * then reads what has passed: its laxities (control characters, bytes that are not UTF-8, numbers like 1., a BOM) never
- * meet a text that has them. */
+ * meet a text that has them. Where a long string may stay in the text, cJSON reads the text without it. */
 #include "controld/api/json.h"
 
 #include <assert.h>
@@ -15,6 +15,12 @@
 
 enum expect { FIRST_VALUE, VALUE, FIRST_NAME, NAME, NEXT };
 
+/* A string without escapes, and whose it is. */
+struct span {
+	size_t at, len;
+	unsigned member; /* of the outermost object, from 0 */
+};
+
 struct judge {
 	const char *text, *p, *end;
 	const char *why, *shape; /* NULL: nothing */
@@ -23,6 +29,8 @@ struct judge {
 	unsigned depth;
 	uint32_t open[LIMIT_API_JSON_DEPTH]; /* the object's number; 0: an array */
 	uint32_t objects, values; /* so far */
+	unsigned members; /* so far, of the outermost object */
+	struct span longest; /* of the strings that are its members */
 	struct json_names names;
 };
 
@@ -230,29 +238,70 @@ static void take_utf8(struct judge *j, bool is_name)
 	j->p += len;
 }
 
+/* Signed, so that what is not ASCII is less than a blank. */
+typedef int8_t lanes __attribute__((vector_size(16)));
+
 static bool is_plain(char c)
 {
 	return (signed char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* A string, from behind its first quote. */
-static void take_string(struct judge *j, bool is_name)
+/* Whether not all of them are plain. */
+static bool has_special(const char bytes[2 * sizeof(lanes)])
 {
+	uint64_t special[sizeof(lanes) / sizeof(uint64_t)];
+	lanes a, b;
+
+	memcpy(&a, bytes, sizeof(a));
+	memcpy(&b, bytes + sizeof(a), sizeof(b));
+	a = (a < 0x20) | (a == '"') | (a == '\\') | (b < 0x20) | (b == '"') | (b == '\\');
+	memcpy(special, &a, sizeof(special));
+	return (special[0] | special[1]) != 0;
+}
+
+static void skip_plain(struct judge *j)
+{
+	while (j->end - j->p >= (ptrdiff_t)(2 * sizeof(lanes)) && !has_special(j->p))
+		j->p += 2 * sizeof(lanes);
+	while (j->p < j->end && is_plain(*j->p))
+		j->p++;
+}
+
+/* A string, from behind its first quote. True: it has ended, and had no escapes. */
+static bool take_string(struct judge *j, bool is_name)
+{
+	bool as_is = true;
+
 	while (!j->why) {
 		const char *run = j->p;
 
-		while (j->p < j->end && is_plain(*j->p))
-			j->p++;
+		skip_plain(j);
 		put(j, is_name, run, (size_t)(j->p - run));
 		if (accept(j, '"'))
-			return;
-		if (peek(j) == '\\')
+			return as_is;
+		if (peek(j) == '\\') {
+			as_is = false;
 			take_escape(j, is_name);
-		else if (peek(j) >= 0x80)
+		} else if (peek(j) >= 0x80) {
 			take_utf8(j, is_name);
-		else
+		} else {
 			fail(j, peek(j) < 0 ? "a string does not end" : "a control character in a string");
+		}
 	}
+	return false;
+}
+
+/* A string that is a value. */
+static void take_text(struct judge *j)
+{
+	const char *text = ++j->p;
+	size_t len;
+
+	if (!take_string(j, false) || j->depth != 1 || !j->open[0])
+		return;
+	len = (size_t)(j->p - 1 - text);
+	if (len > j->longest.len)
+		j->longest = (struct span){.at = (size_t)(text - j->text), .len = len, .member = j->members - 1};
 }
 
 static void open_container(struct judge *j, uint32_t object, enum expect then)
@@ -281,8 +330,7 @@ static void take_value(struct judge *j)
 		open_container(j, 0, FIRST_VALUE);
 		break;
 	case '"':
-		j->p++;
-		take_string(j, false);
+		take_text(j);
 		break;
 	case 't':
 		skip_word(j, "true");
@@ -308,8 +356,9 @@ static void take_name(struct judge *j)
 		fail(j, "a member's name is expected");
 		return;
 	}
+	j->members += j->depth == 1;
 	json_names_begin(&j->names, j->open[j->depth - 1]);
-	take_string(j, true);
+	(void)take_string(j, true);
 	if (j->why)
 		return;
 	if (!json_names_end(&j->names))
@@ -361,26 +410,76 @@ static void judge_text(struct judge *j)
 		fail(j, "nothing is expected after the value");
 }
 
-cJSON *json_parse(const char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES])
+static enum json_verdict judge(const char *text, size_t len, struct span *longest, char error[JSON_ERROR_BYTES])
 {
 	struct judge j = {.text = text, .p = text, .end = text + len, .expect = VALUE};
-	cJSON *value;
 
 	assert(len <= LIMIT_API_BODY_BYTES_MAX);
 	judge_text(&j);
 	json_names_fini(&j.names);
-	*verdict = j.why ? JSON_BAD : j.shape ? JSON_SHAPE : JSON_OK;
+	*longest = j.longest;
 	error[0] = '\0';
-	if (*verdict != JSON_OK) {
-		snprintf(error, JSON_ERROR_BYTES, "%s at byte %zu", j.why ? j.why : j.shape,
-			 j.why ? j.why_at : j.shape_at);
-		return NULL;
-	}
-	value = cJSON_ParseWithLengthOpts(text, len, NULL, 0);
-	if (!value) { /* It has passed: so there is no memory for it. */
+	if (j.why)
+		snprintf(error, JSON_ERROR_BYTES, "%s at byte %zu", j.why, j.why_at);
+	else if (j.shape)
+		snprintf(error, JSON_ERROR_BYTES, "%s at byte %zu", j.shape, j.shape_at);
+	return j.why ? JSON_BAD : j.shape ? JSON_SHAPE : JSON_OK;
+}
+
+/* The text has passed: so if there is no value, there was no memory for it. */
+static cJSON *must_have_read(cJSON *value, enum json_verdict *verdict, char error[JSON_ERROR_BYTES])
+{
+	if (!value) {
 		*verdict = JSON_BAD;
 		snprintf(error, JSON_ERROR_BYTES, "there is no memory for the value");
 	}
+	return value;
+}
+
+/* The value of the text, with an empty string in place of that one. */
+static cJSON *read_without(const char *text, size_t len, const struct span *s)
+{
+	char *rest = malloc(len - s->len);
+	cJSON *value;
+
+	if (!rest)
+		return NULL;
+	memcpy(rest, text, s->at);
+	memcpy(rest + s->at, text + s->at + s->len, len - s->at - s->len);
+	value = cJSON_ParseWithLengthOpts(rest, len - s->len, NULL, 0);
+	free(rest);
+	return value;
+}
+
+cJSON *json_parse(const char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES])
+{
+	struct span longest;
+
+	*verdict = judge(text, len, &longest, error);
+	if (*verdict != JSON_OK)
+		return NULL;
+	return must_have_read(cJSON_ParseWithLengthOpts(text, len, NULL, 0), verdict, error);
+}
+
+cJSON *json_parse_in_place(char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES])
+{
+	struct span s;
+	cJSON *value, *string;
+
+	*verdict = judge(text, len, &s, error);
+	if (*verdict != JSON_OK)
+		return NULL;
+	if (s.len < JSON_LONG_BYTES)
+		return must_have_read(cJSON_ParseWithLengthOpts(text, len, NULL, 0), verdict, error);
+	value = must_have_read(read_without(text, len, &s), verdict, error);
+	if (!value)
+		return NULL;
+	string = cJSON_GetArrayItem(value, (int)s.member);
+	assert(cJSON_IsString(string) && string->valuestring[0] == '\0');
+	cJSON_free(string->valuestring);
+	string->valuestring = text + s.at;
+	string->type |= cJSON_IsReference; /* which cJSON does not free */
+	text[s.at + s.len] = '\0';
 	return value;
 }
 

@@ -20,12 +20,18 @@ enum json_verdict {
 enum {
 	JSON_ERROR_BYTES = 160,
 	JSON_NUMBER_CHARS = 63,
-	JSON_VALUES = 1 << 20, /* in all: each costs a hundred bytes, and as little as two in the text */
+	/* In all. Each costs a hundred bytes of heap, and as little as two in the text: more would hold up the loop. */
+	JSON_VALUES = 1 << 16,
+	JSON_LONG_BYTES = 4096,
 };
 
 /* The value; free it with cJSON_Delete(). NULL: verdict, and in error one sentence with the position, which repeats
  * nothing of the text. text need not be zero-terminated. */
 cJSON *json_parse(const char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES]);
+/* The same value and verdict, without a copy of the longest string that is a member of the outermost object, if it has
+ * JSON_LONG_BYTES and no escapes: that one stays in the text, its last quote becomes a zero byte, and text must outlive
+ * the value. */
+cJSON *json_parse_in_place(char *text, size_t len, enum json_verdict *verdict, char error[JSON_ERROR_BYTES]);
 
 /* A member, names compared case-sensitively; NULL if j is no object or has none. */
 const cJSON *json_get(const cJSON *j, const char *name);

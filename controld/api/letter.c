@@ -13,6 +13,7 @@
 
 #include "controld/api/base64.h"
 #include "controld/api/json.h"
+#include "controld/api/pages.h"
 #include "shared/limits.h"
 
 enum { BAD = 400, SHAPE = 422 };
@@ -39,6 +40,8 @@ bool letter_base64(const char *text, uint8_t **out, size_t *len)
 	if (text_len == 0)
 		return true;
 	bytes = malloc(text_len / 4 * 3 + 1);
+	if (bytes)
+		pages_want(bytes, text_len / 4 * 3);
 	if (!bytes || !base64_decode(text, text_len, bytes, len)) {
 		*len = 0;
 		free(bytes);

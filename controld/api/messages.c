@@ -304,6 +304,7 @@ void messages_post(struct api *a, struct http_request *r)
 	if (!body)
 		return;
 	status = letter_read(body, a->network, &l, error);
+	http_json_done(r);
 	if (status) {
 		refuse_letter(r, status, error);
 		return;
@@ -343,6 +344,7 @@ void messages_reply(struct api *a, struct http_request *r)
 	if (!body)
 		return;
 	status = letter_read_reply(body, a->network, id, &l, error);
+	http_json_done(r);
 	if (status) {
 		refuse_letter(r, status, error);
 		return;

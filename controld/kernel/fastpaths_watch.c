@@ -45,8 +45,6 @@ static void after_death(struct fastpath_slot *s, struct mono now)
 	s->deaths[s->death_count++ % FASTPATHS_DEATHS] = now;
 	if (mono_since_ms(now, s->started) >= FASTPATHS_DEATHS_MS)
 		s->backoff_s = 0;
-	if (s->f->gave_up)
-		return;
 	if (many && !s->f->ever_ready) {
 		s->f->gave_up = true;
 		s->f->ops->gave_up(s->f->ctx, 1, "fastpath ends before it is ready; what it said stands above");
@@ -94,9 +92,9 @@ void fastpaths_slot_dead(struct fastpath_slot *s)
 		f->ops->lost(f->ctx, s->which);
 	if (f->stop_done)
 		fastpaths_stop_check(f);
-	else if (wanted)
+	else if (wanted && !f->gave_up)
 		fastpaths_slot_start_again(s);
-	else
+	else if (!f->gave_up)
 		after_death(s, now);
 }
 

@@ -68,7 +68,7 @@ static void finish_hash(struct outgoing *o)
 void chunks_begin(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	o->state = MESSAGE_SENDING;
-	o->heard = now;
+	o->doubted = false;
 	o->tries = 0;
 	o->count = chunk_count(o->len);
 	o->hash = core_alloc(sizeof(*o->hash));
@@ -114,11 +114,22 @@ static void lose(struct chunk *c)
 	DL_APPEND(o->lost, c);
 }
 
-/* Not once a DONE was sent: it may be complete there, and announced again would come twice. */
-static bool is_forgotten(const struct outgoing *o, const struct chunk *c, struct mono now)
+/* Unless an ACK comes soon, the receiver has forgotten it. Not once a DONE was sent: it may be complete there, and
+ * announced again would come twice. */
+static void doubt(struct message_core *m, struct outgoing *o, struct mono now)
 {
-	return o->tries == 0 && o->rounds == 0 && c->tries >= FORGOTTEN_TRIES &&
-	       mono_is_due(mono_add_ms(o->heard, FORGOTTEN_MS), now);
+	if (o->doubted || o->tries > 0 || o->rounds > 0)
+		return;
+	o->doubted = true;
+	timer_set(&m->timers, &o->timer, mono_min(o->deadline, mono_add_ms(now, FORGOTTEN_MS)));
+}
+
+static void trust(struct message_core *m, struct outgoing *o)
+{
+	if (!o->doubted)
+		return;
+	o->doubted = false;
+	timer_set(&m->timers, &o->timer, o->deadline);
 }
 
 void chunks_lost(struct message_core *m, struct chunk *c, struct mono now)
@@ -128,8 +139,7 @@ void chunks_lost(struct message_core *m, struct chunk *c, struct mono now)
 	lose(c);
 	if (o->list == OUT_NONE)
 		outbox_list_add(o, OUT_READY);
-	if (is_forgotten(o, c, now))
-		timer_set(&m->timers, &o->timer, now);
+	doubt(m, o, now);
 }
 
 /* The receiver takes chunks in again: it may have lost some, and all but this one are sent anew. */
@@ -162,7 +172,7 @@ static void take_ack(struct message_core *m, struct outgoing *o, struct chunk *c
 		window_acked(m, o->exchange->target, c, now);
 	}
 	c->state = CHUNK_ACKED;
-	o->heard = now;
+	trust(m, o);
 	o->acked++;
 	if (o->acked < o->count)
 		return;

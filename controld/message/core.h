@@ -38,8 +38,7 @@ enum {
 	FOLLOW_MS = 10 * 1000, /* distance of two messages whose ACKs could be confused */
 	LOCAL_RETRY_MS = 1000, /* a local delivery that could not be stored */
 	REOPENED_IDLE_MS = 60 * 1000,
-	FORGOTTEN_MS = 15 * 1000, /* no chunk acknowledged so long, */
-	FORGOTTEN_TRIES = 3, /* and one sent so often: the receiver may not know of the message any more */
+	FORGOTTEN_MS = 15 * 1000, /* chunks were lost so long, and none acknowledged: the receiver may have forgotten */
 	VERIFY_MS = 1000, /* a full checksum is not computed again sooner */
 };
 
@@ -72,7 +71,7 @@ struct outgoing {
 	enum message_state state;
 	struct timer timer;
 	struct mono deadline, sent;
-	struct mono heard; /* while SENDING: a chunk was acknowledged, or it began */
+	bool doubted; /* while SENDING: chunks were lost and none acknowledged since; its timer is set for that */
 	bool reply, by_id /* the newest of its id */, opening /* holds one of the target's INIT places */;
 	bool storing; /* local, being stored */
 	bool probing;

@@ -17,7 +17,8 @@
  *     confirmed goes before its successor is confirmed, but for age, release, unpinning or loss of all keys.
  *   - Pins are set at these two moments and kept by authenticated packets, never by INIT. A /64 with a pin or a live
  *     session belongs to its key: a second key is refused.
- *   - A pinned peer, and any under `require`, is never sent to, nor heard, by the static key (but for mode off).
+ *   - A pinned peer, and any under `require`, is never sent to, nor heard, by the static key; but for mode off, and for
+ *     what is under way in the ten seconds after a peer is first confirmed.
  *   - No INIT without data, a key to renew, a HINT or a release that asked for it; at most limits.pending at a time;
  *     an INIT is never an answer, and no answer is longer than what it answers.
  *   - Keys leave by key_add() and are forgotten here at once; what must stay (ephemerals, presharedkeys) lies in locked
@@ -60,7 +61,7 @@ enum {
 	SESSION_LIMIT_UNCONFIRMED = 4096,
 };
 
-/* Types of user data. The first five are handled here. */
+/* The types of user data that are handled here. */
 enum session_type {
 	SESSION_INIT = 0x40,
 	SESSION_RESP = 0x41,

@@ -3,8 +3,8 @@
 #include "shared/base/rows.h"
 
 #include <assert.h>
-#include <string.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 
 static void zero(struct lanes_row *r)

@@ -2,6 +2,7 @@
 /* What the pure parts of the packet path cost: one JSON line per figure, the best of several rounds on one core. */
 #include "fastpath/encap.h"
 #include "fastpath/gso.h"
+#include "tests/support/lanes_memory.h"
 #include "tests/support/packet.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,10 +52,9 @@ static void pair_init(struct pair *n, const struct aead *a)
 
 	n->aead = a;
 	n->keys = keys_new(a, &own, 16);
-	n->lanes = aligned_alloc(LANES_PAGE_BYTES, sizeof(*n->lanes));
-	if (!n->keys || !n->lanes)
+	n->lanes = lanes_memory_new();
+	if (!n->keys)
 		abort();
-	memset(n->lanes, 0, sizeof(*n->lanes));
 	n->key = keys_slot(n->keys, keys_add(n->keys, 0, &peer, &secret));
 	nonce_lane_init(&n->lane, n->lanes);
 }

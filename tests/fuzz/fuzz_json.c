@@ -11,6 +11,8 @@
 
 #include "shared/limits.h"
 
+enum { LONG_STRINGS = 3 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void must(bool condition, const char *what)
@@ -19,6 +21,18 @@ static void must(bool condition, const char *what)
 		return;
 	fprintf(stderr, "broken: %s\n", what);
 	abort();
+}
+
+/* In place comes out what came out of a copy. */
+static void check_in_place(char *text, size_t len, const cJSON *j, enum json_verdict wanted, const char *wanted_error)
+{
+	char error[JSON_ERROR_BYTES];
+	enum json_verdict verdict;
+	cJSON *other = json_parse_in_place(text, len, &verdict, error);
+
+	must(verdict == wanted && strcmp(error, wanted_error) == 0, "the same verdict in place");
+	must((other != NULL) == (j != NULL) && (!j || cJSON_Compare(j, other, true)), "the same value in place");
+	cJSON_Delete(other);
 }
 
 /* A copy of exactly that size. */
@@ -31,6 +45,7 @@ static enum json_verdict judge(const void *text, size_t len, cJSON **out)
 	must(copy, "memory");
 	memcpy(copy, text, len);
 	j = json_parse(copy, len, &verdict, error);
+	check_in_place(copy, len, j, verdict, error);
 	free(copy);
 	must((j != NULL) == (verdict == JSON_OK), "a value exactly where it is good");
 	must((error[0] == '\0') == (verdict == JSON_OK), "a sentence exactly where it is not");
@@ -135,18 +150,35 @@ static void check_misshapen(const uint8_t *data, size_t size)
 	cJSON_Delete(j);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check(const uint8_t *data, size_t size)
 {
-	enum json_verdict verdict;
 	cJSON *j;
+	const enum json_verdict verdict = judge(data, size, &j);
 
-	if (size > 4096)
-		return 0;
-	verdict = judge(data, size, &j);
 	if (verdict == JSON_OK)
 		check_good(j, data, size);
 	else if (verdict == JSON_SHAPE)
 		check_misshapen(data, size);
 	cJSON_Delete(j);
+}
+
+/* A byte that no text has, 0x01, stands for as many letters as make a string long; for few of them. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *text = malloc(size + LONG_STRINGS * JSON_LONG_BYTES + 1);
+	size_t len = 0;
+	unsigned count = 0;
+
+	must(text, "memory");
+	for (size_t i = 0; i < size && size <= 4096; i++) {
+		if (data[i] == 1 && count < LONG_STRINGS) {
+			memset(text + len, 'a' + (int)count++, JSON_LONG_BYTES);
+			len += JSON_LONG_BYTES;
+		} else {
+			text[len++] = data[i];
+		}
+	}
+	check(text, len);
+	free(text);
 	return 0;
 }

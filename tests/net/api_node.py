@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon for api.py, and connections to it that say exactly what they are told to."""
+import atexit
 import json
 import os
 import signal
@@ -23,8 +24,8 @@ class Node:
 
     ports = iter(range(18001, 18100))
 
-    def __init__(self, name, *options, addr="127.0.0.1", state=None, wait=True):
-        self.name, self.port, self.options, self.addr = name, next(self.ports), options, addr
+    def __init__(self, name, *options, addr="127.0.0.1", state=None, port=None, wait=True):
+        self.name, self.port, self.options, self.addr = name, port or next(self.ports), options, addr
         self.state = state or f"{WORK}/{name}.state"
         self.start(wait)
 
@@ -34,6 +35,7 @@ class Node:
             [f"{BIN}/controld", "-k", f"{WORK}/{self.name}.key", "--run-dir", f"{WORK}/{self.name}.run", "--state-dir", self.state,
              "--no-tun", "--listen", "none", "--disable-peer-discovery", "--api-addr", f"{self.addr}:{self.port}", *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        atexit.register(self.process.kill)
         if wait:
             api.until(self.answers, 30, f"{self.name} answers")
             self.key = self.text().split("Pubkey: ")[-1][:64]
@@ -55,6 +57,10 @@ class Node:
             return f.read()
 
     def resident(self):
+        """KiB; 0 under a sanitizer, which gives nothing back."""
+        with open(f"/proc/{self.process.pid}/maps", encoding="ascii") as f:
+            if "libasan" in f.read():
+                return 0
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
@@ -184,6 +190,11 @@ def post(node, body, want=201, path=M, **how):
 def nothing_came(node, lines=""):
     """Messages come in order: so there was none before this one."""
     r = request(node, "POST", M, letter(node), lines)
-    got = request(node, "GET", M + "?timeout=60", lines=lines)
+    got = request(node, "GET", M + "?timeout=20", lines=lines)
     expect(got.body and json.loads(got.body)["id"], json.loads(r.body)["id"])
     expect(request(node, "GET", M, lines=lines).status, 204)
+
+
+UPGRADE = ("GET /api/v1/messages/stream HTTP/1.1\r\n{L}Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{S}\r\n")
+PROTOCOL = "Sec-WebSocket-Protocol: mycelium.msg.v1+json\r\n"

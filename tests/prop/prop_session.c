@@ -333,7 +333,7 @@ static void assert_sessions(struct world *w)
 /* Whatever happened before: with data and without trouble sessions come up, and data flows. */
 static void heal(struct world *w, int within_s)
 {
-	uint32_t got[NODES][NODES];
+	uint32_t got[NODES][NODES] = {{0}};
 
 	set_talk(w, true);
 	run(w, within_s);

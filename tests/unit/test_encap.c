@@ -6,6 +6,7 @@
 #include <stdint.h>
 /* cmocka wants the four above first. */
 #include "fastpath/encap.h"
+#include "tests/support/lanes_memory.h"
 #include "tests/support/vectors.h"
 #include <cmocka.h>
 #include <stdlib.h>
@@ -64,16 +65,14 @@ static int teardown(void **state)
 static int fresh_lanes(void **state)
 {
 	(void)state;
-	lanes = aligned_alloc(LANES_PAGE_BYTES, sizeof(*lanes));
-	assert_non_null(lanes);
-	memset(lanes, 0, sizeof(*lanes));
+	lanes = lanes_memory_new();
 	return 0;
 }
 
 static int free_lanes(void **state)
 {
 	(void)state;
-	free(lanes);
+	lanes_memory_free(lanes);
 	return 0;
 }
 

@@ -97,14 +97,18 @@ void messages_post(struct api *a, struct http_request *r)
 	http_reply_json(r, 201, cJSON_Duplicate(j, true));
 }
 
-/* Answers a parameter before it looks at the body. */
+/* Answers a parameter before it looks at the body; "later" waits without it. */
 void messages_reply(struct api *a, struct http_request *r)
 {
 	(void)a;
 	seen.called++;
 	if (strcmp(http_param(r, 0), "bad") == 0)
 		http_reply_text(r, 400, "Invalid URL: bad");
-	else if (http_json(r))
+	else if (http_json(r) && strcmp(http_param(r, 0), "later") == 0) {
+		http_json_done(r);
+		http_wait(r, waiting_gone, &seen);
+		seen.waiting = r;
+	} else if (http_json(r))
 		http_reply_empty(r, 204);
 }
 

@@ -274,14 +274,14 @@ static void test_too_much_at_once(void **state)
 	char *text = json_string(MAX_BODY);
 
 	(void)state;
-	w->api->limits.bodies_bytes = 17000; /* two of them: memory comes in powers of two */
+	w->api->limits.bodies_bytes = 2 * MAX_BODY;
 	for (unsigned i = 0; i < 3; i++) {
 		c[i] = api_client_open(w);
 		say_post(c[i], "/api/v1/messages", "Content-Type: application/json\r\nContent-Length: 5000\r\n");
 		api_client_send(c[i], text, MAX_BODY - 1);
 		api_world_turn(w);
 	}
-	assert_int_equal(w->api->body_bytes, 16384);
+	assert_int_equal(w->api->body_bytes, 2 * MAX_BODY);
 	expect_answer(c[2], 503, NULL);
 	for (unsigned i = 0; i < 2; i++) {
 		api_client_send(c[i], text + MAX_BODY - 1, 1);
@@ -291,6 +291,51 @@ static void test_too_much_at_once(void **state)
 		api_client_free(c[i]);
 	api_world_turn(w);
 	assert_int_equal(w->api->body_bytes, 0);
+	api_world_free(w);
+	free(text);
+}
+
+/* What waits for its answer needs not hold the body. */
+static void test_done_before_the_answer(void **state)
+{
+	struct api_world *w = small_world();
+	struct api_client *c = api_client_open(w);
+	char *text = json_string(MAX_BODY);
+	struct api_ask ask = {
+		.method = "POST", .path = "/api/v1/messages/reply/later", .type = "application/json", .body = text};
+
+	(void)state;
+	api_client_ask(c, &ask);
+	api_world_until(w, is_waiting, NULL);
+	assert_int_equal(w->api->body_bytes, 0);
+	http_reply_text(seen.waiting, 200, "late");
+	expect_answer(c, 200, "late");
+	ask.path = "/api/v1/messages";
+	api_client_ask(c, &ask);
+	expect_answer(c, 201, text);
+	api_client_free(c);
+	api_world_free(w);
+	free(text);
+}
+
+/* A long string in it stays where it is until the answer. */
+static void test_long_string(void **state)
+{
+	struct api_world *w = small_world();
+	struct api_client *c = api_client_open(w);
+	char *text = json_string(MAX_BODY - 14), body[MAX_BODY + 1];
+
+	(void)state;
+	snprintf(body, sizeof(body), "{\"a\":%s,\"b\":[1]}", text);
+	assert_int_equal(strlen(body), MAX_BODY);
+	for (unsigned i = 0; i < 2; i++) {
+		api_client_ask(c, &(const struct api_ask){.method = "POST",
+							  .path = "/api/v1/messages",
+							  .type = "application/json",
+							  .body = body});
+		expect_answer(c, 201, body);
+	}
+	api_client_free(c);
 	api_world_free(w);
 	free(text);
 }
@@ -309,6 +354,8 @@ int main(void)
 		cmocka_unit_test(test_ambiguous_framing),
 		cmocka_unit_test(test_100_continue),
 		cmocka_unit_test(test_too_much_at_once),
+		cmocka_unit_test(test_done_before_the_answer),
+		cmocka_unit_test(test_long_string),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 /* cmocka wants the four above first. */
 #include "fastpath/icmp.h"
+#include "tests/support/lanes_memory.h"
 #include "tests/support/packet.h"
 #include "tests/support/vectors.h"
 #include <cmocka.h>
@@ -55,7 +56,7 @@ static void reports_are_built_as_known(void **state)
 static void a_report_travels(void **state)
 {
 	uint8_t plain[4 + BODY_BYTES], sent[300], expected[300], nonce[12];
-	struct lanes *lanes = aligned_alloc(LANES_PAGE_BYTES, sizeof(*lanes));
+	struct lanes *lanes = lanes_memory_new();
 	const struct encap_packet p = {.plain = plain + 4,
 				       .len = BODY_BYTES,
 				       .type = WIRE_USER_ICMP,
@@ -73,7 +74,6 @@ static void a_report_travels(void **state)
 	struct key_slot *s;
 
 	(void)state;
-	memset(lanes, 0, sizeof(*lanes));
 	vectors_hex(secret.b, sizeof(secret.b), "shared_secrets/AC");
 	vectors_hex(nonce, sizeof(nonce), "oob_icmp_time_exceeded/inputs/nonce");
 	s = keys_slot(k, keys_add(k, 1, &any, &secret));
@@ -87,7 +87,7 @@ static void a_report_travels(void **state)
 	assert_int_equal(o.type, WIRE_USER_ICMP);
 	assert_memory_equal(o.body, plain + 4, BODY_BYTES);
 	keys_free(k);
-	free(lanes);
+	lanes_memory_free(lanes);
 }
 
 static void reports_reach_the_host_as_known(void **state)

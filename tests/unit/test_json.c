@@ -16,15 +16,22 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Judges a copy without a zero byte at its end, so that a sanitizer sees a step too far. */
+/* Judges a copy without a zero byte at its end, so that a sanitizer sees a step too far. In place the same comes out.
+ */
 static enum json_verdict judge(const char *text, size_t len, cJSON **out)
 {
-	char error[JSON_ERROR_BYTES], *copy = malloc(len ? len : 1);
-	enum json_verdict verdict;
+	char error[JSON_ERROR_BYTES], other_error[JSON_ERROR_BYTES], *copy = malloc(len ? len : 1);
+	enum json_verdict verdict, other_verdict;
+	cJSON *other;
 
 	assert_non_null(copy);
 	memcpy(copy, text, len);
 	*out = json_parse(copy, len, &verdict, error);
+	other = json_parse_in_place(copy, len, &other_verdict, other_error);
+	assert_int_equal(verdict, other_verdict);
+	assert_string_equal(error, other_error);
+	assert_true((other != NULL) == (verdict == JSON_OK));
+	cJSON_Delete(other);
 	free(copy);
 	assert_true((*out != NULL) == (verdict == JSON_OK));
 	assert_true((error[0] == '\0') == (verdict == JSON_OK));
@@ -351,8 +358,9 @@ static enum json_verdict many_members(unsigned count, const char *end)
 static void test_many_members(void **state)
 {
 	(void)state;
-	assert_int_equal(many_members(1000000, "}"), JSON_OK);
-	assert_int_equal(many_members(1000000, ",\"7a\\u0031\":0}"), JSON_SHAPE);
+	assert_int_equal(many_members(65000, "}"), JSON_OK);
+	assert_int_equal(many_members(65000, ",\"7a\\u0031\":0}"), JSON_SHAPE);
+	assert_int_equal(many_members(1000000, "}"), JSON_BAD);
 }
 
 static enum json_verdict many_values(size_t count)
@@ -374,7 +382,7 @@ static void test_many_values(void **state)
 	assert_int_equal(many_values(JSON_VALUES + 1), JSON_BAD);
 }
 
-/* One name in many objects, and one that comes a million times. */
+/* One name in many objects, and one that comes very often. */
 static void test_many_objects(void **state)
 {
 	struct text t;
@@ -382,12 +390,12 @@ static void test_many_objects(void **state)
 	(void)state;
 	text_open(&t);
 	put_times(&t, "[", 1);
-	put_times(&t, "{\"a\":1},", 300000);
+	put_times(&t, "{\"a\":1},", 30000);
 	put_times(&t, "1]", 1);
 	assert_int_equal(text_judge(&t), JSON_OK);
 	text_open(&t);
 	put_times(&t, "{", 1);
-	put_times(&t, "\"a\":1,", 1000000);
+	put_times(&t, "\"a\":1,", 65000);
 	put_times(&t, "\"a\":1}", 1);
 	assert_int_equal(text_judge(&t), JSON_SHAPE);
 }

@@ -301,12 +301,63 @@ static void test_base64_texts(void **state)
 	free(out);
 }
 
+/* Every byte at every place of a text that is long enough for wide loops, in memory of exactly that size. */
+static void test_base64_bytes(void **state)
+{
+	enum { TEXT = 140, BYTES = TEXT / 4 * 3 };
+	char *text = malloc(TEXT);
+	uint8_t *out = malloc(BYTES), theirs[BYTES];
+	size_t len, their_len;
+
+	(void)state;
+	assert_true(text && out);
+	for (unsigned at = 0; at < TEXT; at++) {
+		memset(text, 'z', TEXT);
+		for (unsigned byte = 0; byte < 256; byte++) {
+			bool good;
+
+			text[at] = (char)byte;
+			good = byte < 0x80 && sodium_base642bin(theirs, sizeof(theirs), text, TEXT, NULL, &their_len,
+								NULL, sodium_base64_VARIANT_ORIGINAL) == 0;
+			if (base64_decode(text, TEXT, out, &len) != good)
+				fail_msg("byte %u at %u is good: %d", byte, at, good);
+			assert_true(!good || (len == their_len && memcmp(out, theirs, len) == 0));
+		}
+	}
+	free(text);
+	free(out);
+}
+
+/* Neither reads nor writes a byte too many. */
+static void test_base64_edges(void **state)
+{
+	(void)state;
+	for (size_t n = 1; n < 130; n++) {
+		const size_t text_len = base64_length(n);
+		uint8_t *in = malloc(n), *out = malloc(text_len / 4 * 3);
+		char *text = malloc(text_len);
+		size_t len;
+
+		assert_true(in && out && text);
+		for (size_t i = 0; i < n; i++)
+			in[i] = (uint8_t)(n + i * i * 7);
+		base64_encode(in, n, text);
+		assert_true(base64_decode(text, text_len, out, &len));
+		assert_int_equal(len, n);
+		assert_memory_equal(in, out, n);
+		free(in);
+		free(out);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_good),    cmocka_unit_test(test_read_refused),
 		cmocka_unit_test(test_topic_length), cmocka_unit_test(test_id),
 		cmocka_unit_test(test_base64),	     cmocka_unit_test(test_base64_texts),
+		cmocka_unit_test(test_base64_bytes), cmocka_unit_test(test_base64_edges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

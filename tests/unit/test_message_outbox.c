@@ -269,6 +269,42 @@ static void test_cut_acks(void **state)
 	world_free(w);
 }
 
+/* No chunk is acknowledged any more: announced again, and all is sent again. Not once a DONE was sent. */
+static void test_start_over(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_status s;
+	size_t before, done;
+
+	(void)state;
+	(void)send_len(w, 1, (size_t)40 * 1300);
+	ack(w, 0);
+	ack(w, 1);
+	assert_true(message_find(w->m, 1, &s));
+	assert_int_equal(s.acked, 1);
+	pass_ms(w, 10 * 1000);
+	assert_int_equal(sent_of(w, FRAME_INIT), 1);
+	pass_ms(w, 20 * 1000);
+	assert_int_equal(last_status(w)->state, MESSAGE_PENDING);
+	assert_true(sent_of(w, FRAME_INIT) > 1 && last_is(w, FRAME_INIT));
+	before = w->sent_count;
+	ack(w, before - 1);
+	assert_int_equal(w->sent[before].frame.type, FRAME_CHUNK);
+	assert_int_equal(w->sent[before].frame.chunk.index, 0);
+	for (size_t i = before; !last_is(w, FRAME_DONE); i++) {
+		assert_true(i < w->sent_count);
+		ack(w, i);
+	}
+	done = w->sent_count - 1;
+	before = sent_of(w, FRAME_INIT);
+	pass_ms(w, 100 * 1000);
+	assert_int_equal(sent_of(w, FRAME_INIT), before);
+	ack(w, done);
+	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
+	assert_true(message_load(w->m).out_count == 0 && message_load(w->m).out_bytes == 0);
+	world_free(w);
+}
+
 /* DONE without an answer: a chunk is sent beside it, and if that is taken all go again. */
 static void test_probe(void **state)
 {
@@ -319,11 +355,12 @@ static void test_end_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes),	       cmocka_unit_test(test_chunking),
-		cmocka_unit_test(test_retransmission), cmocka_unit_test(test_fast_retransmission),
-		cmocka_unit_test(test_window),	       cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_foreign_acks),   cmocka_unit_test(test_cut_acks),
-		cmocka_unit_test(test_probe),	       cmocka_unit_test(test_end_at_any_time),
+		cmocka_unit_test(test_bytes),		cmocka_unit_test(test_chunking),
+		cmocka_unit_test(test_retransmission),	cmocka_unit_test(test_fast_retransmission),
+		cmocka_unit_test(test_window),		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_foreign_acks),	cmocka_unit_test(test_cut_acks),
+		cmocka_unit_test(test_probe),		cmocka_unit_test(test_start_over),
+		cmocka_unit_test(test_end_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

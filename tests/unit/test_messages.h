@@ -161,6 +161,12 @@ const cJSON *http_json(struct http_request *r)
 	return r->json;
 }
 
+void http_json_done(struct http_request *r)
+{
+	cJSON_Delete(r->json);
+	r->json = NULL;
+}
+
 void http_stream(struct http_request *r, int status, const char *type, size_t length, const struct http_source *s)
 {
 	http_reply(r, status, type, NULL, 0);
@@ -170,6 +176,7 @@ void http_stream(struct http_request *r, int status, const char *type, size_t le
 
 void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx)
 {
+	assert_null(r->json); /* no body is held while it waits */
 	assert_int_equal(r->answers, 0);
 	assert_null(r->gone);
 	r->gone = gone;

@@ -44,45 +44,54 @@ struct offer {
 	enum replay_verdict verdict;
 };
 
-/* Each row begins with an empty window. */
-static const struct offer stories[][12] = {
-	{{0, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_SEEN}},
-	{{1, REPLAY_NEW}, {0, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_SEEN}},
-	{{W - 1, REPLAY_NEW}, {0, REPLAY_NEW}, {0, REPLAY_SEEN}, {W - 1, REPLAY_SEEN}},
-	{{0, REPLAY_NEW}, {W - 1, REPLAY_NEW}, {0, REPLAY_SEEN}, {W, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_NEW}},
-	{{W, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_NEW}, {1, REPLAY_SEEN}},
-	{{W + 1, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_OLD}, {2, REPLAY_NEW}},
+/* Each begins with an empty window. */
+static const struct {
+	unsigned count;
+	struct offer offer[8];
+} stories[] = {
+	{5, {{0, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_SEEN}}},
+	{4, {{1, REPLAY_NEW}, {0, REPLAY_NEW}, {0, REPLAY_SEEN}, {1, REPLAY_SEEN}}},
+	{4, {{W - 1, REPLAY_NEW}, {0, REPLAY_NEW}, {0, REPLAY_SEEN}, {W - 1, REPLAY_SEEN}}},
+	{6,
+	 {{0, REPLAY_NEW}, {W - 1, REPLAY_NEW}, {0, REPLAY_SEEN}, {W, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_NEW}}},
+	{4, {{W, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_NEW}, {1, REPLAY_SEEN}}},
+	{4, {{W + 1, REPLAY_NEW}, {0, REPLAY_OLD}, {1, REPLAY_OLD}, {2, REPLAY_NEW}}},
 	/* 0, 8191, 8192, 8193 behind, from the middle of a block and from both its ends. */
-	{{100000, REPLAY_NEW},
-	 {100000, REPLAY_SEEN},
-	 {100000 - 8191, REPLAY_NEW},
-	 {100000 - 8191, REPLAY_SEEN},
-	 {100000 - 8192, REPLAY_OLD},
-	 {100000 - 8193, REPLAY_OLD}},
-	{{64 * 1000, REPLAY_NEW},
-	 {64 * 1000 - 8191, REPLAY_NEW},
-	 {64 * 1000 - 8191, REPLAY_SEEN},
-	 {64 * 1000 - 8192, REPLAY_OLD},
-	 {64 * 1000 - 1, REPLAY_NEW}},
-	{{64 * 1000 + 63, REPLAY_NEW},
-	 {64 * 1000 + 63 - 8191, REPLAY_NEW},
-	 {64 * 1000 + 63 - 8192, REPLAY_OLD},
-	 {64 * 1000 + 64, REPLAY_NEW},
-	 {64 * 1000 + 63 - 8191, REPLAY_OLD}},
+	{6,
+	 {{100000, REPLAY_NEW},
+	  {100000, REPLAY_SEEN},
+	  {100000 - 8191, REPLAY_NEW},
+	  {100000 - 8191, REPLAY_SEEN},
+	  {100000 - 8192, REPLAY_OLD},
+	  {100000 - 8193, REPLAY_OLD}}},
+	{5,
+	 {{64 * 1000, REPLAY_NEW},
+	  {64 * 1000 - 8191, REPLAY_NEW},
+	  {64 * 1000 - 8191, REPLAY_SEEN},
+	  {64 * 1000 - 8192, REPLAY_OLD},
+	  {64 * 1000 - 1, REPLAY_NEW}}},
+	{5,
+	 {{64 * 1000 + 63, REPLAY_NEW},
+	  {64 * 1000 + 63 - 8191, REPLAY_NEW},
+	  {64 * 1000 + 63 - 8192, REPLAY_OLD},
+	  {64 * 1000 + 64, REPLAY_NEW},
+	  {64 * 1000 + 63 - 8191, REPLAY_OLD}}},
 	/* Jumps: to where the ring comes round, one less, one more, and far. */
-	{{5, REPLAY_NEW}, {5 + 129 * 64, REPLAY_NEW}, {5, REPLAY_OLD}, {6 + 128 * 64, REPLAY_NEW}},
-	{{70, REPLAY_NEW}, {70 + 8191, REPLAY_NEW}, {70, REPLAY_SEEN}, {71, REPLAY_NEW}},
-	{{5, REPLAY_NEW}, {5 + 130 * 64, REPLAY_NEW}, {5 + 65 * 64, REPLAY_NEW}, {5 + 65 * 64, REPLAY_SEEN}},
-	{{5, REPLAY_NEW}, {5 + 129000 * 64, REPLAY_NEW}, {5 + 128999 * 64, REPLAY_NEW}, {5, REPLAY_OLD}},
+	{4, {{5, REPLAY_NEW}, {5 + 129 * 64, REPLAY_NEW}, {5, REPLAY_OLD}, {6 + 128 * 64, REPLAY_NEW}}},
+	{4, {{70, REPLAY_NEW}, {70 + 8191, REPLAY_NEW}, {70, REPLAY_SEEN}, {71, REPLAY_NEW}}},
+	{4, {{5, REPLAY_NEW}, {5 + 130 * 64, REPLAY_NEW}, {5 + 65 * 64, REPLAY_NEW}, {5 + 65 * 64, REPLAY_SEEN}}},
+	{4, {{5, REPLAY_NEW}, {5 + 129000 * 64, REPLAY_NEW}, {5 + 128999 * 64, REPLAY_NEW}, {5, REPLAY_OLD}}},
+	{3, {{64 + 5, REPLAY_NEW}, {64 * 129000, REPLAY_NEW}, {64 * (129000 - 128) + 5, REPLAY_NEW}}},
 	/* The ends of the numbers. */
-	{{TOP - 1, REPLAY_NEW},
-	 {TOP - 1, REPLAY_SEEN},
-	 {TOP - 2, REPLAY_NEW},
-	 {TOP - 8192, REPLAY_NEW},
-	 {TOP - 8193, REPLAY_OLD},
-	 {0, REPLAY_OLD}},
-	{{TOP - 65537, REPLAY_NEW}, {TOP - 65536, REPLAY_NEW}, {TOP - 65537, REPLAY_SEEN}},
-	{{UINT64_MAX, REPLAY_NEW}, {UINT64_MAX, REPLAY_SEEN}, {UINT64_MAX - 8191, REPLAY_NEW}, {0, REPLAY_OLD}},
+	{6,
+	 {{TOP - 1, REPLAY_NEW},
+	  {TOP - 1, REPLAY_SEEN},
+	  {TOP - 2, REPLAY_NEW},
+	  {TOP - 8192, REPLAY_NEW},
+	  {TOP - 8193, REPLAY_OLD},
+	  {0, REPLAY_OLD}}},
+	{3, {{TOP - 65537, REPLAY_NEW}, {TOP - 65536, REPLAY_NEW}, {TOP - 65537, REPLAY_SEEN}}},
+	{4, {{UINT64_MAX, REPLAY_NEW}, {UINT64_MAX, REPLAY_SEEN}, {UINT64_MAX - 8191, REPLAY_NEW}, {0, REPLAY_OLD}}},
 };
 
 static void the_edges(void **state)
@@ -91,7 +100,7 @@ static void the_edges(void **state)
 	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
 		struct lanes_window w = {0};
 
-		for (const struct offer *o = stories[i]; o == stories[i] || o->counter || o->verdict; o++) {
+		for (const struct offer *o = stories[i].offer; o < stories[i].offer + stories[i].count; o++) {
 			assert_int_equal(replay_is_old(&w, o->counter), o->verdict == REPLAY_OLD);
 			assert_int_equal(replay_accept(&w, o->counter, OWN), o->verdict);
 			assert_int_equal(w.flag, 0);
@@ -169,16 +178,17 @@ static bool was_delivered(const struct shared *s, uint64_t counter)
 	return false;
 }
 
-/* The survivor: all that was ever sent comes again, the latest first, then what comes after. */
+/* The survivor: all that was ever sent comes again, the oldest first, then the latest first, then what comes after. */
 static void offer_again(struct shared *s)
 {
 	const uint64_t greatest = s->w.greatest;
+	const unsigned all = MADE_BEFORE + MADE;
 
-	for (unsigned turn = 0; turn < 2; turn++)
-		for (unsigned i = MADE_BEFORE + MADE; i-- > 0;)
-			if (replay_accept(&s->w, offered(i), OWN) == REPLAY_NEW &&
-			    (turn || was_delivered(s, offered(i))))
-				s->again++;
+	for (unsigned i = 0; i < all; i++)
+		if (replay_accept(&s->w, offered(i), OWN) == REPLAY_NEW)
+			s->again += was_delivered(s, offered(i));
+	for (unsigned i = all; i-- > 0;)
+		s->again += replay_accept(&s->w, offered(i), OWN) == REPLAY_NEW;
 	for (uint64_t i = 0; i < 2 * (uint64_t)W; i++)
 		s->beyond += replay_accept(&s->w, greatest + 6 * (uint64_t)W * MADE + i, OWN) != REPLAY_NEW;
 }

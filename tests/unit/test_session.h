@@ -55,6 +55,8 @@ struct world {
 	struct session_pin pin; /* set last */
 	size_t pin_sets, pin_dels;
 	uint64_t dice;
+	uint32_t fixed[4]; /* the next 32-bit numbers to be drawn, last first */
+	size_t fixed_count;
 };
 
 static inline struct node node_of(uint32_t n)
@@ -86,6 +88,10 @@ static inline void world_random(void *ctx, void *out, size_t len)
 {
 	struct world *w = ctx;
 
+	if (len == sizeof(w->fixed[0]) && w->fixed_count) {
+		memcpy(out, &w->fixed[--w->fixed_count], len);
+		return;
+	}
 	for (size_t i = 0; i < len; i++) {
 		w->dice = w->dice * UINT64_C(6364136223846793005) + 1442695040888963407;
 		((uint8_t *)out)[i] = (uint8_t)(w->dice >> 56);

@@ -32,7 +32,7 @@ static void test_peer_rate(void **state)
 static void test_class_rate(void **state)
 {
 	struct world *w = world_default();
-	struct far pinned = far_of(w, 2), f;
+	struct far pinned = far_of(w, 2), f = pinned;
 	uint32_t n;
 
 	(void)state;

@@ -61,6 +61,22 @@ static void test_stamps(void **state)
 	world_free(w);
 }
 
+/* An index is neither 0 nor one that is in use. */
+static void test_index(void **state)
+{
+	struct world *w = world_default();
+	struct far f = far_of(w, 2), g = far_of(w, 3);
+	const uint32_t used = far_session(w, &f);
+
+	(void)state;
+	w->fixed[0] = 0x1234;
+	w->fixed[1] = used;
+	w->fixed[2] = 0;
+	w->fixed_count = 3;
+	assert_int_equal(far_wanted_session(w, &g), 0x1234);
+	world_free(w);
+}
+
 struct wrong {
 	enum session_counter counter;
 	void (*spoil)(struct world *w, struct far *f, struct session_packet *p);
@@ -374,6 +390,7 @@ static void test_hint(void **state)
 	p.src.b[15] ^= 1;
 	give_packet(w, &p);
 	give(w, &f.n, SESSION_HINT, body, CARRIER_HINT_BYTES - 1);
+	assert_int_equal(session_count(w->c, SESSION_LENGTH), 1);
 	assert_int_equal(w->said_count, 0);
 	give_hint(w, &f.n, f.init.sender);
 	assert_int_equal(said_since(w, 0, SESSION_INIT), 1);
@@ -408,6 +425,7 @@ static void test_hint_old(void **state)
 	give_hint(w, &f.n, 0x999);
 	assert_int_equal(w->said_count, 0);
 	session_set_mode(w->c, SESSION_REQUIRE, w->t);
+	assert_int_equal(w->said_count, 0);
 	give_hint(w, &f.n, 0x999);
 	assert_int_equal(said_since(w, 0, SESSION_INIT), 1);
 	world_free(w);
@@ -445,12 +463,12 @@ static void test_control_kind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_init),	     cmocka_unit_test(test_stamps),
-		cmocka_unit_test(test_resp_checks),  cmocka_unit_test(test_choice_checks),
-		cmocka_unit_test(test_resp_bits),    cmocka_unit_test(test_network_keys),
-		cmocka_unit_test(test_cookie),	     cmocka_unit_test(test_cookie_late),
-		cmocka_unit_test(test_hint),	     cmocka_unit_test(test_hint_old),
-		cmocka_unit_test(test_control_kind),
+		cmocka_unit_test(test_init),	      cmocka_unit_test(test_stamps),
+		cmocka_unit_test(test_index),	      cmocka_unit_test(test_resp_checks),
+		cmocka_unit_test(test_choice_checks), cmocka_unit_test(test_resp_bits),
+		cmocka_unit_test(test_network_keys),  cmocka_unit_test(test_cookie),
+		cmocka_unit_test(test_cookie_late),   cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_hint_old),      cmocka_unit_test(test_control_kind),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

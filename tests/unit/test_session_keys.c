@@ -81,14 +81,20 @@ static void test_confirm(void **state)
 	struct world *w = world_default();
 	struct far f = far_of(w, 2);
 	const uint32_t index = far_shake(w, &f);
+	uint32_t next;
 
 	(void)state;
 	report(w, index, true, true);
 	assert_slot(w, index, SESSION_NEXT);
+	assert_int_equal(w->pin_sets, 0);
 	session_confirmed(w->c, index ^ 1, w->t);
 	give_control(w, &f.n, index, CARRIER_KEEPALIVE);
 	assert_slot(w, index, SESSION_SEND);
 	assert_int_equal(w->pin_sets, 1);
+	stamp_at(&f, w->t.real_ns + 1);
+	next = far_shake(w, &f);
+	session_confirmed(w->c, index, w->t); /* not the one that waits */
+	assert_slot(w, next, SESSION_NEXT);
 	world_free(w);
 }
 
@@ -283,6 +289,23 @@ static void test_peers_full(void **state)
 	world_free(w);
 }
 
+/* Whatever comes, no more than 16,384 peers and 256 pending INITs. */
+static void test_peers_default(void **state)
+{
+	struct world *w = world_default();
+
+	(void)state;
+	for (int i = 0; i < 17000; i++) {
+		struct pubkey pk;
+
+		world_random(w, &pk, sizeof(pk));
+		session_want(w->c, &pk, w->t);
+	}
+	assert_int_equal(session_load(w->c).peers, 16384);
+	assert_int_equal(session_load(w->c).pending, 256);
+	world_free(w);
+}
+
 /* A restarted controld goes on with what fastpath holds. */
 static void test_adoption(void **state)
 {
@@ -404,12 +427,19 @@ static void test_view(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slots),	   cmocka_unit_test(test_end),
-		cmocka_unit_test(test_confirm),	   cmocka_unit_test(test_crossing),
-		cmocka_unit_test(test_linger),	   cmocka_unit_test(test_linger_end),
-		cmocka_unit_test(test_second_key), cmocka_unit_test(test_peers_full),
-		cmocka_unit_test(test_adoption),   cmocka_unit_test(test_adoption_refused),
-		cmocka_unit_test(test_keys_lost),  cmocka_unit_test(test_view),
+		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_confirm),
+		cmocka_unit_test(test_crossing),
+		cmocka_unit_test(test_linger),
+		cmocka_unit_test(test_linger_end),
+		cmocka_unit_test(test_second_key),
+		cmocka_unit_test(test_peers_full),
+		cmocka_unit_test(test_peers_default),
+		cmocka_unit_test(test_adoption),
+		cmocka_unit_test(test_adoption_refused),
+		cmocka_unit_test(test_keys_lost),
+		cmocka_unit_test(test_view),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

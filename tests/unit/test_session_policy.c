@@ -131,17 +131,26 @@ static void test_require(void **state)
 	world_free(w);
 }
 
-/* Mode off: whatever is pinned, the static key is used again. */
+static void take_pin(void *ctx, const struct session_pin *pin)
+{
+	*(struct session_pin *)ctx = *pin;
+}
+
+/* Mode off: whatever is pinned, the static key is used again; and no packet prolongs a pin. */
 static void test_off(void **state)
 {
 	struct world *w = world_default();
 	struct far f = far_of(w, 2);
+	struct session_pin pin;
 
 	(void)state;
 	(void)far_session(w, &f);
 	pass_ms(w, 20000);
 	session_set_mode(w->c, SESSION_OFF, w->t);
 	assert_policy(w, &f.n.pk, SESSION_BY_KEY, false);
+	report(w, f.choice.sender, false, true);
+	session_each_pin(w->c, take_pin, &pin);
+	assert_int_equal(pin.last_ns, REAL_NS);
 	pass_ms(w, 300000);
 	assert_policy(w, &f.n.pk, SESSION_BY_STATIC, false);
 	assert_int_equal(w->policy.way, SESSION_BY_STATIC);
@@ -342,6 +351,9 @@ static void test_release(void **state)
 	assert_int_equal(w->pin_dels, 1);
 	assert_true(was_told(w, SESSION_RELEASED));
 	assert_policy(w, &f.n.pk, SESSION_BY_STATIC, false);
+	(void)far_session(w, &f); /* the mode is not off: it may begin anew */
+	pass_ms(w, 20000);
+	assert_policy(w, &f.n.pk, SESSION_BY_KEY, true);
 	world_free(w);
 }
 

@@ -128,6 +128,31 @@ static void test_known(void **state)
 	world_free(w);
 }
 
+/* A live session is renewed in haste though there was no room for its pin. */
+static void test_known_unpinned(void **state)
+{
+	const struct node old = node_of(9);
+	const struct session_pin pin = {
+		.pk = old.pk, .net64 = ip6_net64(&old.address), .first_ns = 0, .last_ns = REAL_NS};
+	struct world *w = world_new();
+	struct far f = far_of(w, 2);
+	struct times t;
+	uint32_t index;
+
+	(void)state;
+	w->config.limits.pins = 1;
+	world_start(w);
+	assert_true(session_found_pin(w->c, &pin, w->t));
+	index = far_session(w, &f);
+	pass_ms(w, 1000);
+	use_for(w, index, 40, true, false);
+	assert_int_equal(w->pin_sets, 0);
+	t = inits_since(w, 0);
+	assert_in_range(t.count, 6, 8);
+	assert_in_range(t.ms[3], 10000, 11000);
+	world_free(w);
+}
+
 /* The initiator of a key renews it at 0.8 to 1 times 120 s, the other side at 0.9 to 1 times 180 s. */
 static void test_rekey(void **state)
 {
@@ -368,17 +393,12 @@ static void test_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_contact),
-		cmocka_unit_test(test_no_data),
-		cmocka_unit_test(test_known),
-		cmocka_unit_test(test_rekey),
-		cmocka_unit_test(test_rekey_without_data),
-		cmocka_unit_test(test_rekey_worn),
-		cmocka_unit_test(test_unanswered),
-		cmocka_unit_test(test_keepalive),
-		cmocka_unit_test(test_pending),
-		cmocka_unit_test(test_pending_default),
-		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_first_contact),	cmocka_unit_test(test_no_data),
+		cmocka_unit_test(test_known),		cmocka_unit_test(test_known_unpinned),
+		cmocka_unit_test(test_rekey),		cmocka_unit_test(test_rekey_without_data),
+		cmocka_unit_test(test_rekey_worn),	cmocka_unit_test(test_unanswered),
+		cmocka_unit_test(test_keepalive),	cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_pending_default), cmocka_unit_test(test_off),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
