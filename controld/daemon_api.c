@@ -199,7 +199,7 @@ static const char *trouble_of_store(void *ctx)
 {
 	const struct daemon *d = ctx;
 
-	return store_trouble(d->store);
+	return d->store_is_volatile ? "messages are in memory only, as the log says" : store_trouble(d->store);
 }
 
 static uint64_t bytes_of_store(void *ctx)

@@ -200,6 +200,7 @@ static bool open_store(struct daemon *d)
 		return false;
 	}
 	log_err("messages will not survive a restart: %s; name a folder with --state-dir", error);
+	d->store_is_volatile = true;
 	if (open_at(d, NULL, error) == 0)
 		return true;
 	daemon_say_error(error);

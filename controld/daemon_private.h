@@ -35,6 +35,7 @@ struct daemon {
 	struct acceptor *acceptor;
 	struct discover *discover;
 	struct store *store;
+	bool store_is_volatile; /* no folder could be had */
 	struct post *post;
 	struct api *api; /* NULL: --api-addr none */
 	struct loop_timer *timer; /* of node and post */

@@ -13,7 +13,7 @@ static void print(FILE *out, const char *name, uint64_t value)
 uint64_t daemon_stat(const struct daemon *d, enum stat_id which)
 {
 	const struct lanes *lanes = fastpaths_lanes(d->fastpaths);
-	uint64_t sum = 0;
+	uint64_t sum = which == STAT_drop_ctl_full ? fastpaths_user_dropped(d->fastpaths) : 0;
 
 	for (int w = 0; lanes && w <= LIMIT_WORKERS; w++)
 		sum += __atomic_load_n(&lanes->stats[w].value[which], __ATOMIC_RELAXED);

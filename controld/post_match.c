@@ -3,10 +3,13 @@
  * has one turn; a stream goes behind all others after each message. Calls nobody. */
 #include "controld/post_private.h"
 
-static struct post_taker *first_who_waits(const struct post_entry *e)
+/* A message to ourselves bears the id that is waited for, and is not its own reply. */
+static struct post_taker *first_who_waits(const struct post *p, const struct post_entry *e)
 {
 	struct post_taker *t;
 
+	if (!e->reply && prefix_has(&p->own, &e->src))
+		return NULL;
 	for (t = e->thread->takers; t; t = t->next)
 		if (!t->consumer.topic || t->consumer.topic == e->topic)
 			break;
@@ -21,7 +24,7 @@ static void match_news(struct post *p)
 	while ((e = p->news)) {
 		DL_DELETE2(p->news, e, news_prev, news_next);
 		e->is_news = false;
-		while (e->state == ENTRY_AVAILABLE && (t = first_who_waits(e)))
+		while (e->state == ENTRY_AVAILABLE && (t = first_who_waits(p, e)))
 			post_taker_assign(p, t, e);
 	}
 }

@@ -135,20 +135,18 @@ static void encode3(const uint8_t b[3], char out[4])
 
 void base64_encode(const uint8_t *bytes, size_t len, char *out)
 {
-	const size_t done = encode_fast(bytes, len, out);
+	size_t at = encode_fast(bytes, len, out);
 	uint8_t last[3] = {0};
 
-	bytes += done;
-	len -= done;
-	out += base64_length(done);
-	for (; len >= 3; len -= 3, bytes += 3, out += 4)
-		encode3(bytes, out);
-	if (!len)
+	for (; len - at >= 3; at += 3)
+		encode3(bytes + at, out + at / 3 * 4);
+	if (at == len)
 		return;
-	memcpy(last, bytes, len);
+	memcpy(last, bytes + at, len - at);
+	out += at / 3 * 4;
 	encode3(last, out);
 	out[3] = '=';
-	if (len == 1)
+	if (len - at == 1)
 		out[2] = '=';
 }
 
@@ -178,23 +176,19 @@ static bool decode_padded(const char *text, unsigned padding, uint8_t *out)
 
 bool base64_decode(const char *text, size_t text_len, uint8_t *out, size_t *len)
 {
-	const char *end = text + text_len;
+	size_t whole = text_len, at; /* whole: without what is padded */
 	unsigned padding = 0;
-	size_t done;
 
 	*len = 0;
 	if (text_len % 4)
 		return false;
-	if (text_len && end[-1] == '=')
-		padding = end[-2] == '=' ? 2 : 1;
+	if (text_len && text[text_len - 1] == '=')
+		padding = text[text_len - 2] == '=' ? 2 : 1;
 	if (padding)
-		end -= 4;
-	done = decode_fast(text, (size_t)(end - text), out);
-	text += done;
-	out += done / 4 * 3;
-	for (; text < end; text += 4, out += 3)
-		if (!decode4(text, out))
+		whole -= 4;
+	for (at = decode_fast(text, whole, out); at < whole; at += 4)
+		if (!decode4(text + at, out + at / 4 * 3))
 			return false;
 	*len = text_len / 4 * 3 - padding;
-	return !padding || decode_padded(text, padding, out);
+	return !padding || decode_padded(text + whole, padding, out + whole / 4 * 3);
 }

@@ -33,6 +33,7 @@ static void request_end(struct http_request *r, bool whole)
 	void (*const end)(void *ctx, bool whole) = r->source.end;
 
 	r->gone = NULL;
+	r->brief = false;
 	r->source.end = NULL;
 	if (gone)
 		gone(r->gone_ctx);
@@ -208,7 +209,7 @@ static void request_begin(struct http_conn *c, size_t head_len)
 	r->extra_len = 0;
 	r->gone = NULL;
 	r->source = (struct http_source){0};
-	r->streams = r->chunked = r->no_body = false;
+	r->streams = r->chunked = r->no_body = r->brief = false;
 	r->target = (struct http_target){0};
 	r->body = body;
 	c->head_len = c->at = head_len;
@@ -284,14 +285,6 @@ static bool step_body(struct http_conn *c)
 	return true;
 }
 
-void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx)
-{
-	assert(r->conn->step == STEP_HANDLED);
-	r->conn->step = STEP_WAIT;
-	r->gone = gone;
-	r->gone_ctx = ctx;
-}
-
 /* The answer */
 
 static bool step_send(struct http_conn *c)
@@ -324,7 +317,7 @@ static bool step(struct http_conn *c)
 		return step_send(c);
 	case STEP_WAIT:
 	case STEP_LINGER:
-		c->dead |= c->ended;
+		c->dead |= c->ended && !c->request.brief;
 		return false;
 	case STEP_HANDLED:
 		break;

@@ -65,6 +65,9 @@ void http_stream(struct http_request *r, int status, const char *type, size_t le
  * answer given from outside of a handler leaves at the next turn of the loop: nothing is called from inside
  * http_reply*() and http_stream(). */
 void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx);
+/* The same for the moment that the store needs: a client that has only ended its sending side (as nc -N does) is still
+ * there to be answered. */
+void http_wait_brief(struct http_request *r, void (*gone)(void *ctx), void *ctx);
 
 /* JSON, UTF-8. */
 #define HTTP_JSON "application/json"

@@ -134,6 +134,20 @@ void http_header(struct http_request *r, const char *name, const char *value)
 	r->extra_len += (size_t)n;
 }
 
+void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx)
+{
+	assert(r->conn->step == STEP_HANDLED);
+	r->conn->step = STEP_WAIT;
+	r->gone = gone;
+	r->gone_ctx = ctx;
+}
+
+void http_wait_brief(struct http_request *r, void (*gone)(void *ctx), void *ctx)
+{
+	http_wait(r, gone, ctx);
+	r->brief = true;
+}
+
 void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len)
 {
 	begin(r, status, type, len);

@@ -109,6 +109,7 @@ struct http_request {
 	void *gone_ctx;
 	struct http_source source;
 	bool streams, chunked, no_body; /* of the answer */
+	bool brief; /* it waits for a moment only */
 	size_t left; /* of a stream of known length */
 };
 

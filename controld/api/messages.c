@@ -275,7 +275,11 @@ static void send_letter(struct exchange *x, struct post_letter *l, post_sent *fn
 	x->ticket = post_send(a->post, l, fn, x, api_now());
 	l->payload = NULL;
 	letter_fini(l);
-	http_wait(x->request, gone, x);
+	/* In vain would a reply be waited for that the client cannot be seen to wait for. */
+	if (x->awaits_reply)
+		http_wait(x->request, gone, x);
+	else
+		http_wait_brief(x->request, gone, x);
 	api_settled(a);
 }
 

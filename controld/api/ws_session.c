@@ -116,11 +116,9 @@ void ws_session_end(struct ws_session *s, struct post_time now)
 	drop_input(s);
 }
 
-static void whole_frame(struct ws_session *s, const char *text, size_t len, struct post_time now)
+/* Takes j; NULL: it is no JSON. */
+static void whole_frame(struct ws_session *s, cJSON *j, struct post_time now)
 {
-	char error[JSON_ERROR_BYTES];
-	enum json_verdict verdict;
-	cJSON *j = json_parse(text, len, &verdict, error);
 	const cJSON *type = j ? json_get(j, "type") : NULL;
 
 	if (!j)
@@ -154,6 +152,8 @@ void ws_session_heard(struct ws_session *s, struct post_time now)
 
 void ws_session_piece(struct ws_session *s, const struct ws_piece *p, struct post_time now)
 {
+	char error[JSON_ERROR_BYTES];
+	enum json_verdict verdict;
 	size_t room;
 
 	ws_session_heard(s, now);
@@ -167,13 +167,13 @@ void ws_session_piece(struct ws_session *s, const struct ws_piece *p, struct pos
 	} else if (p->len > room || p->remaining > room - p->len) {
 		ws_session_close(s, WS_CLOSE_TOO_LARGE, "a frame has at most 1 MiB; send larger messages by HTTP");
 	} else if (p->final && s->in_len == 0) {
-		whole_frame(s, p->bytes, p->len, now);
+		whole_frame(s, json_parse(p->bytes, p->len, &verdict, error), now);
 	} else {
 		if (p->len > 0)
 			keep_input(s, p);
 		if (!p->final)
 			return;
-		whole_frame(s, s->in, s->in_len, now);
+		whole_frame(s, json_parse_in_place(s->in, s->in_len, &verdict, error), now);
 	}
 	drop_input(s);
 }

@@ -285,8 +285,14 @@ void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const
 void fastpaths_put_user(struct fastpaths *f, unsigned which, const struct ctl_user_down *u, const uint8_t *bytes,
 			size_t len)
 {
-	if (f->slots[which].state == SLOT_READY)
-		ctlsock_put(f->slots[which].sock, CTL_USER_DOWN, u, sizeof(*u), bytes, len);
+	if (f->slots[which].state != SLOT_READY ||
+	    !ctlsock_put(f->slots[which].sock, CTL_USER_DOWN, u, sizeof(*u), bytes, len))
+		f->user_dropped++;
+}
+
+uint64_t fastpaths_user_dropped(const struct fastpaths *f)
+{
+	return f->user_dropped;
 }
 
 pid_t fastpaths_pid(const struct fastpaths *f, unsigned which, struct mono *since)

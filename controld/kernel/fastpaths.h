@@ -47,6 +47,8 @@ void fastpaths_put(struct fastpaths *f, unsigned which, enum ctl_type type, cons
 void fastpaths_put_tlv(struct fastpaths *f, unsigned which, uint32_t link, const uint8_t *tlv, size_t len);
 void fastpaths_put_user(struct fastpaths *f, unsigned which, const struct ctl_user_down *u, const uint8_t *bytes,
 			size_t len);
+/* User data that was not sent: a queue was full, or no fastpath ready. */
+uint64_t fastpaths_user_dropped(const struct fastpaths *f);
 /* The process of one: its pid, 0 while none is ready. */
 pid_t fastpaths_pid(const struct fastpaths *f, unsigned which, struct mono *since);
 /* Its AEAD implementation; "" while unknown. */

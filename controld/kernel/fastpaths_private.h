@@ -70,6 +70,7 @@ struct fastpaths {
 	struct ctl_config config;
 	struct fastpath_slot slots[FASTPATHS];
 	struct life *lives;
+	uint64_t user_dropped;
 	bool ever_ready;
 	bool gave_up; /* no other one is started */
 

@@ -20,7 +20,7 @@ static struct frame_chunk chunk_at(const struct outgoing *o, uint32_t index)
 }
 _Static_assert(FRAME_CHUNK_DATA_BYTES / 2 >= FRAME_CHUNK_MIN_BYTES, "two chunks of an even split are long enough");
 
-static void send_frame(struct message_core *m, struct outgoing *o, struct frame *f)
+static void send_frame(struct message_core *m, const struct outgoing *o, struct frame *f)
 {
 	memcpy(f->id, o->id, sizeof(f->id));
 	core_send(m, &m->self, &o->dst, f);
@@ -44,12 +44,17 @@ static int64_t done_wait_us(const struct outgoing *o)
 	return wait < MAX_RTO_US ? wait : MAX_RTO_US;
 }
 
-void chunks_done(struct message_core *m, struct outgoing *o, struct mono now)
+void chunks_done_again(struct message_core *m, const struct outgoing *o)
 {
 	struct frame f = {.type = FRAME_DONE, .done = {.count = o->count}};
 
 	memcpy(f.done.checksum, o->checksum, sizeof(f.done.checksum));
 	send_frame(m, o, &f);
+}
+
+void chunks_done(struct message_core *m, struct outgoing *o, struct mono now)
+{
+	chunks_done_again(m, o);
 	o->tries++;
 	if (o->count > 0 && o->acked == o->count && o->tries > (uint32_t)PROBE_AFTER << o->rounds) {
 		o->probing = true;
@@ -69,6 +74,7 @@ void chunks_begin(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	o->state = MESSAGE_SENDING;
 	o->doubted = false;
+	o->heard = now;
 	o->tries = 0;
 	o->count = chunk_count(o->len);
 	o->hash = core_alloc(sizeof(*o->hash));
@@ -114,8 +120,8 @@ static void lose(struct chunk *c)
 	DL_APPEND(o->lost, c);
 }
 
-/* Unless an ACK comes soon, the receiver has forgotten it. Not once a DONE was sent: it may be complete there, and
- * announced again would come twice. */
+/* Unless an ACK comes soon, the receiver may have forgotten it. Once a DONE was sent, its own timer looks after that.
+ */
 static void doubt(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	if (o->doubted || o->tries > 0 || o->rounds > 0)
@@ -146,6 +152,7 @@ void chunks_lost(struct message_core *m, struct chunk *c, struct mono now)
 static void send_all_again(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	o->probing = false;
+	o->heard = now;
 	o->tries = 0;
 	if (o->rounds < MAX_BACKOFF)
 		o->rounds++;
@@ -172,6 +179,7 @@ static void take_ack(struct message_core *m, struct outgoing *o, struct chunk *c
 		window_acked(m, o->exchange->target, c, now);
 	}
 	c->state = CHUNK_ACKED;
+	o->heard = now;
 	trust(m, o);
 	o->acked++;
 	if (o->acked < o->count)

@@ -38,7 +38,8 @@ enum {
 	FOLLOW_MS = 10 * 1000, /* distance of two messages whose ACKs could be confused */
 	LOCAL_RETRY_MS = 1000, /* a local delivery that could not be stored */
 	REOPENED_IDLE_MS = 60 * 1000,
-	FORGOTTEN_MS = 15 * 1000, /* chunks were lost so long, and none acknowledged: the receiver may have forgotten */
+	FORGOTTEN_MS = 15 * 1000, /* no answer so long: the receiver may have forgotten */
+	ASK_MS = 1000, /* a witness is asked so often */
 	VERIFY_MS = 1000, /* a full checksum is not computed again sooner */
 };
 
@@ -72,6 +73,7 @@ struct outgoing {
 	struct timer timer;
 	struct mono deadline, sent;
 	bool doubted; /* while SENDING: chunks were lost and none acknowledged since; its timer is set for that */
+	struct mono heard; /* while SENDING: the last answer */
 	bool reply, by_id /* the newest of its id */, opening /* holds one of the target's INIT places */;
 	bool storing; /* local, being stored */
 	bool probing;
@@ -106,6 +108,8 @@ struct target {
 	uint32_t refs, open_count /* unfinished orders */;
 	size_t open_bytes;
 	struct outgoing *queued, *ready;
+	struct outgoing *witness; /* the last that was received there, while its status is known; see outbox.c */
+	struct mono asked, vouched; /* its DONE was sent, acknowledged, again */
 	uint32_t opening;
 	struct chunk *flying;
 	uint32_t flying_count, seq, acked_seq /* the highest acknowledged */;
@@ -236,6 +240,8 @@ void chunks_begin(struct message_core *m, struct outgoing *o, struct mono now);
 /* A CHUNK ACK. */
 void chunks_acked(struct message_core *m, struct outgoing *o, const struct packet *p);
 void chunks_done(struct message_core *m, struct outgoing *o, struct mono now);
+/* DONE of one that is finished, once more. */
+void chunks_done_again(struct message_core *m, const struct outgoing *o);
 /* Sends the next one that waits: lost ones first. False if none does. */
 bool chunks_send_next(struct message_core *m, struct outgoing *o, struct mono now);
 /* The window gave it up. */

@@ -5,7 +5,7 @@
  * Invariants: a message is given to received() only whole, with the right checksum and from a known key, and at most
  * once per identity (sender, id, REPLY, length, topic, checksum) within the time of memory; its DONE is acknowledged
  * only after message_stored(). An accepted order ends as received, read or aborted, at its deadline at the latest, and
- * the end is told once. Nothing that wire-200 6.8 lists is ever sent, and no INIT after an INIT ACK, but to start over.
+ * the end is told once. Nothing that wire-200 6.8 lists is ever sent.
  *
  * Sending. INITs to one destination (a /64) wait for at most LIMIT_MESSAGE_OPENING answers at a time and are repeated
  * on the measured round trip, doubling. Chunks are an even split, in one window per destination shared by its messages
@@ -23,10 +23,12 @@
  * reopens it too, for the INIT may have been taken for a repetition.
  *   - An ACK counts only if it comes from the destination's /64 and its fields, where present, are those that were
  * sent.
- *   - A message of which no chunk is acknowledged for a while starts over from INIT: its receiver may have been
- * restarted. Not once a DONE was sent.
  *   - A DONE unanswered four times is sent with one chunk beside it: if that is acknowledged, the receiver has lost
  * chunks (its defect 3), and all are sent again. The number of tries before that doubles each time.
+ *   - No INIT after an INIT ACK, with one exception: when nothing was answered for 15 s, the receiver may have been
+ * restarted and have forgotten the message. If it acknowledges the DONE of an earlier message once more, it keeps
+ * identities (which the reference does not), and the message is announced and sent again. Such a DONE is sent in that
+ * need only.
  *   - A READ that overtakes the DONE ACK counts for both. A reply that arrives for a new message of ours whose DONE ACK
  * is missing counts as that ACK: the reference never repeats it.
  *   - A message that follows another with its destination, id and length, but other topic or REPLY, waits ten seconds

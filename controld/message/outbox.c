@@ -200,6 +200,8 @@ static void forget(struct message_core *m, struct outgoing *o)
 	timer_set(&m->timers, &o->timer, MONO_NEVER);
 	if (x->last == o)
 		x->last = NULL;
+	if (x->target->witness == o)
+		x->target->witness = NULL;
 	HASH_DELETE(hh, m->orders, o);
 	if (o->by_id)
 		HASH_DELETE(hh_id, m->newest, o);
@@ -239,6 +241,8 @@ static void finish(struct message_core *m, struct outgoing *o, enum message_stat
 	if (x->active == o)
 		x->active = NULL;
 	o->state = state;
+	if (state != MESSAGE_ABORTED && !is_local(m, o))
+		x->target->witness = o;
 	m->counts[state == MESSAGE_ABORTED ? MESSAGE_GIVEN_UP : MESSAGE_SENT]++;
 	keep_status(m, o, now);
 	tell(m, o);
@@ -255,18 +259,43 @@ static void give_up(struct message_core *m, struct outgoing *o, struct mono now)
 	finish(m, o, MESSAGE_ABORTED, now);
 }
 
-/* Its chunks are not acknowledged: the receiver was restarted, perhaps. It is announced again, and all is sent again.
- */
+/* It is announced again, and all is sent again. */
 static void start_over(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	outbox_list_del(m, o);
 	chunks_fini(m, o);
 	o->state = MESSAGE_PENDING;
+	o->probing = false;
+	o->tries = 0;
+	o->rounds = 0;
 	o->acked = 0;
 	timer_set(&m->timers, &o->timer, o->deadline);
 	tell(m, o);
 	go(m, o, now);
 	window_pump(m, o->exchange->target, now);
+}
+
+/* No answer for a while. A receiver that was restarted has forgotten the message, so it must be announced again. That
+ * may be done only to one that keeps the identity of what it has completed, through its restart too: to another it
+ * could come twice, and wire-200 6.5 forbids it. Whoever acknowledges the DONE of an earlier message once more is such
+ * a one; the reference program is not. */
+static void on_silence(struct message_core *m, struct outgoing *o, struct mono now)
+{
+	struct target *t = o->exchange->target;
+	const bool long_silent = mono_since_ms(now, o->heard) >= FORGOTTEN_MS;
+
+	if (long_silent && t->vouched.us > o->heard.us) {
+		start_over(m, o, now);
+		return;
+	}
+	if (long_silent && t->witness && mono_since_ms(now, t->asked) >= ASK_MS) {
+		t->asked = now;
+		chunks_done_again(m, t->witness);
+	}
+	if (o->tries > 0)
+		chunks_done(m, o, now);
+	else
+		timer_set(&m->timers, &o->timer, mono_min(o->deadline, mono_add_ms(now, ASK_MS)));
 }
 
 void outbox_due(struct message_core *m, struct outgoing *o, struct mono now)
@@ -275,10 +304,8 @@ void outbox_due(struct message_core *m, struct outgoing *o, struct mono now)
 		forget(m, o);
 	} else if (mono_is_due(o->deadline, now)) {
 		give_up(m, o, now);
-	} else if (o->state == MESSAGE_SENDING && o->tries == 0) {
-		start_over(m, o, now);
 	} else if (o->state == MESSAGE_SENDING) {
-		chunks_done(m, o, now);
+		on_silence(m, o, now);
 	} else {
 		leave_opening(o);
 		timer_set(&m->timers, &o->timer, o->deadline);
@@ -331,12 +358,24 @@ static void on_done_ack(struct message_core *m, struct outgoing *o, const struct
 		m->counts[MESSAGE_PACKET_IGNORED]++;
 }
 
+/* The DONE of the witness is acknowledged once more. */
+static bool vouches(const struct exchange *x, const struct packet *p)
+{
+	const struct outgoing *o = x ? x->target->witness : NULL;
+	const struct frame *f = p->frame;
+
+	return o && o->exchange == x && !x->active && f->type == FRAME_DONE_ACK && !f->cut &&
+	       f->done.count == o->count && memcmp(f->done.checksum, o->checksum, sizeof(o->checksum)) == 0;
+}
+
 void outbox_ack(struct message_core *m, const struct packet *p)
 {
 	const struct exchange *x = exchange_find(m, p->src, p->frame->id);
 	struct outgoing *o = x ? x->active : NULL;
 
-	if (!o || is_local(m, o))
+	if (vouches(x, p))
+		x->target->vouched = p->now;
+	else if (!o || is_local(m, o))
 		m->counts[MESSAGE_PACKET_IGNORED]++;
 	else if (p->frame->type == FRAME_INIT_ACK)
 		on_init_ack(m, o, p);

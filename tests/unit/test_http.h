@@ -97,14 +97,17 @@ void messages_post(struct api *a, struct http_request *r)
 	http_reply_json(r, 201, cJSON_Duplicate(j, true));
 }
 
-/* Answers a parameter before it looks at the body; "later" waits without it. */
+/* Answers a parameter before it looks at the body; "later" waits without it, "soon" for a moment. */
 void messages_reply(struct api *a, struct http_request *r)
 {
 	(void)a;
 	seen.called++;
 	if (strcmp(http_param(r, 0), "bad") == 0)
 		http_reply_text(r, 400, "Invalid URL: bad");
-	else if (http_json(r) && strcmp(http_param(r, 0), "later") == 0) {
+	else if (http_json(r) && strcmp(http_param(r, 0), "soon") == 0) {
+		http_wait_brief(r, waiting_gone, &seen);
+		seen.waiting = r;
+	} else if (http_json(r) && strcmp(http_param(r, 0), "later") == 0) {
 		http_json_done(r);
 		http_wait(r, waiting_gone, &seen);
 		seen.waiting = r;

@@ -230,6 +230,28 @@ static void test_vanish_while_waiting(void **state)
 	assert_int_equal(seen.gone, 4);
 }
 
+/* Whoever has only ended its sending side is answered, where that takes a moment only. */
+static void test_half_closed(void **state)
+{
+	struct api_world *w = world_new();
+	struct api_client *c = api_client_open(w);
+	struct api_ask ask = {
+		.method = "POST", .path = "/api/v1/messages/reply/soon", .type = "application/json", .body = "{}"};
+
+	(void)state;
+	api_client_ask(c, &ask);
+	assert_int_equal(shutdown(c->fd, SHUT_WR), 0);
+	api_world_until(w, is_waiting, NULL);
+	api_world_turn(w);
+	assert_int_equal(seen.gone, 0);
+	http_reply_empty(seen.waiting, 204);
+	expect_answer(c, 204, NULL);
+	api_client_until_ended(c);
+	api_client_free(c);
+	api_world_free(w);
+	assert_int_equal(seen.gone, 0);
+}
+
 static void test_vanish_during_the_answer(void **state)
 {
 	static const char *const paths[] = {"/api/v1/messages?topic=huge", "/api/v1/messages?topic=wait"};
@@ -445,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_long_head),
 		cmocka_unit_test(test_vanish_before_the_answer),
 		cmocka_unit_test(test_vanish_while_waiting),
+		cmocka_unit_test(test_half_closed),
 		cmocka_unit_test(test_vanish_during_the_answer),
 		cmocka_unit_test(test_vanish_at_the_answer),
 		cmocka_unit_test(test_half_close),

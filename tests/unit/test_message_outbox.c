@@ -269,40 +269,100 @@ static void test_cut_acks(void **state)
 	world_free(w);
 }
 
-/* No chunk is acknowledged any more: announced again, and all is sent again. Not once a DONE was sent. */
+/* Acknowledges all that was sent from the i-th packet on, until a DONE, which is left; its number. */
+static size_t ack_to_done(struct world *w, size_t i)
+{
+	while (i < w->sent_count && w->sent[i].frame.type != FRAME_DONE)
+		ack(w, i++);
+	assert_true(i < w->sent_count);
+	return i;
+}
+
+/* DONEs of the message of that order. */
+static size_t dones_of(const struct world *w, uint64_t handle)
+{
+	struct message_status s;
+	size_t n = 0;
+
+	assert_true(message_find(w->m, handle, &s));
+	for (size_t i = 0; i < w->sent_count; i++)
+		n += w->sent[i].frame.type == FRAME_DONE && memcmp(w->sent[i].frame.id, s.id, sizeof(s.id)) == 0;
+	return n;
+}
+
+/* Nothing is answered any more: an earlier message's DONE is asked about, again and again. */
+static size_t wait_for_question(struct world *w)
+{
+	const size_t had = dones_of(w, 9);
+
+	pass_ms(w, 10 * 1000);
+	assert_int_equal(dones_of(w, 9), had);
+	while (dones_of(w, 9) == had)
+		pass_ms(w, 100);
+	for (size_t i = w->sent_count - 1;; i--)
+		if (w->sent[i].frame.type == FRAME_DONE && w->sent[i].frame.done.count == 1)
+			return i;
+}
+
+/* The receiver has forgotten the message, and vouches for itself by an earlier one: announced and sent again, whether
+ * or not a DONE had been sent. */
 static void test_start_over(void **state)
 {
 	struct world *w = world_new(0);
-	struct message_status s;
-	size_t before, done;
+	size_t question, init, done;
 
 	(void)state;
+	(void)send_len(w, 9, 1);
+	ack(w, ack_to_done(w, 0));
+	assert_int_equal(state_of(w, 9), MESSAGE_RECEIVED);
+	init = w->sent_count;
 	(void)send_len(w, 1, (size_t)40 * 1300);
-	ack(w, 0);
-	ack(w, 1);
-	assert_true(message_find(w->m, 1, &s));
-	assert_int_equal(s.acked, 1);
-	pass_ms(w, 10 * 1000);
-	assert_int_equal(sent_of(w, FRAME_INIT), 1);
-	pass_ms(w, 20 * 1000);
-	assert_int_equal(last_status(w)->state, MESSAGE_PENDING);
-	assert_true(sent_of(w, FRAME_INIT) > 1 && last_is(w, FRAME_INIT));
-	before = w->sent_count;
-	ack(w, before - 1);
-	assert_int_equal(w->sent[before].frame.type, FRAME_CHUNK);
-	assert_int_equal(w->sent[before].frame.chunk.index, 0);
-	for (size_t i = before; !last_is(w, FRAME_DONE); i++) {
-		assert_true(i < w->sent_count);
-		ack(w, i);
+	ack(w, init);
+	ack(w, init + 1);
+	for (int round = 0; round < 2; round++) {
+		question = wait_for_question(w);
+		assert_int_equal(sent_of(w, FRAME_INIT), 2 + round);
+		ack(w, question);
+		init = w->sent_count;
+		pass_ms(w, 10 * 1000);
+		assert_int_equal(state_of(w, 1), MESSAGE_PENDING);
+		while (w->sent[init].frame.type != FRAME_INIT)
+			init++;
+		w->sent_count = init + 1; /* the first of its INITs */
+		done = ack_to_done(w, init);
 	}
-	done = w->sent_count - 1;
-	before = sent_of(w, FRAME_INIT);
-	pass_ms(w, 100 * 1000);
-	assert_int_equal(sent_of(w, FRAME_INIT), before);
 	ack(w, done);
 	assert_int_equal(state_of(w, 1), MESSAGE_RECEIVED);
 	assert_true(message_load(w->m).out_count == 0 && message_load(w->m).out_bytes == 0);
 	world_free(w);
+}
+
+/* Nobody vouches for it: no INIT after the INIT ACK, ever (wire-200 6.5). */
+static void test_never_over(void **state)
+{
+	for (int witness = 0; witness < 2; witness++) {
+		for (int concluded = 0; concluded < 2; concluded++) {
+			struct world *w = world_new(0);
+			size_t first = 0, inits;
+
+			(void)state;
+			if (witness) {
+				(void)send_len(w, 9, 1);
+				ack(w, ack_to_done(w, 0));
+				first = w->sent_count;
+			}
+			(void)send_len(w, 1, (size_t)40 * 1300);
+			ack(w, first);
+			if (concluded)
+				(void)ack_to_done(w, first + 1);
+			inits = sent_of(w, FRAME_INIT);
+			pass_ms(w, 301 * 1000);
+			assert_int_equal(sent_of(w, FRAME_INIT), inits);
+			assert_int_equal(state_of(w, 1), MESSAGE_ABORTED);
+			assert_true(witness ? dones_of(w, 9) > 2 : dones_of(w, 1) == 0 || concluded);
+			world_free(w);
+		}
+	}
 }
 
 /* DONE without an answer: a chunk is sent beside it, and if that is taken all go again. */
@@ -355,12 +415,12 @@ static void test_end_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes),		cmocka_unit_test(test_chunking),
-		cmocka_unit_test(test_retransmission),	cmocka_unit_test(test_fast_retransmission),
-		cmocka_unit_test(test_window),		cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_foreign_acks),	cmocka_unit_test(test_cut_acks),
-		cmocka_unit_test(test_probe),		cmocka_unit_test(test_start_over),
-		cmocka_unit_test(test_end_at_any_time),
+		cmocka_unit_test(test_bytes),	       cmocka_unit_test(test_chunking),
+		cmocka_unit_test(test_retransmission), cmocka_unit_test(test_fast_retransmission),
+		cmocka_unit_test(test_window),	       cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_foreign_acks),   cmocka_unit_test(test_cut_acks),
+		cmocka_unit_test(test_probe),	       cmocka_unit_test(test_start_over),
+		cmocka_unit_test(test_never_over),     cmocka_unit_test(test_end_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

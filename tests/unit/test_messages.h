@@ -183,6 +183,11 @@ void http_wait(struct http_request *r, void (*gone)(void *ctx), void *ctx)
 	r->gone_ctx = ctx;
 }
 
+void http_wait_brief(struct http_request *r, void (*gone)(void *ctx), void *ctx)
+{
+	http_wait(r, gone, ctx);
+}
+
 /* post.h */
 
 uint64_t post_send(struct post *p, const struct post_letter *l, post_sent *fn, void *ctx, struct post_time now)

@@ -197,6 +197,37 @@ static void test_reply(void **state)
 	world_free(w);
 }
 
+/* Sent to ourselves, a question comes back under the id that its reply is awaited by, and is not that reply. */
+static void ask_oneself(void *ctx, int error, const uint8_t own_id[RECORD_ID_BYTES])
+{
+	struct catch *c = ctx;
+
+	assert_int_equal(error, 0);
+	(void)take_reply(c, own_id, &c->o->config.self, false);
+	memcpy(c->last.id, own_id, RECORD_ID_BYTES);
+}
+
+static void test_own_question(void **state)
+{
+	struct world *w = world_new(1);
+	struct office *a = &w->offices[0];
+	struct catch asks = {.o = a}, any = {.o = a};
+	uint8_t own_id[RECORD_ID_BYTES];
+
+	(void)state;
+	(void)send_to(a, &a->config.self, "", 10, ask_oneself, &asks);
+	run_ms(w, 10);
+	memcpy(own_id, asks.last.id, sizeof(own_id));
+	assert_int_equal(asks.count, 0);
+	(void)take(&any, NULL, false, 0);
+	run_ms(w, 10);
+	assert_int_equal(any.lens[0], 10);
+	(void)inject_reply(a, own_id, 11);
+	run_ms(w, 20 * 1000);
+	assert_int_equal(asks.lens[0], 11);
+	world_free(w);
+}
+
 static void test_reply_of_topic(void **state)
 {
 	struct world *w = world_new(1);
@@ -356,12 +387,12 @@ static void test_from_callback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	       cmocka_unit_test(test_time),
-		cmocka_unit_test(test_time_and_load),  cmocka_unit_test(test_peek),
-		cmocka_unit_test(test_give_back),      cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_cancel),	       cmocka_unit_test(test_cap),
-		cmocka_unit_test(test_reply_of_topic), cmocka_unit_test(test_turn_is_kept),
-		cmocka_unit_test(test_from_callback),
+		cmocka_unit_test(test_order),	      cmocka_unit_test(test_time),
+		cmocka_unit_test(test_time_and_load), cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_give_back),     cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_cancel),	      cmocka_unit_test(test_cap),
+		cmocka_unit_test(test_own_question),  cmocka_unit_test(test_reply_of_topic),
+		cmocka_unit_test(test_turn_is_kept),  cmocka_unit_test(test_from_callback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
