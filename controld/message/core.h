@@ -233,6 +233,10 @@ void outbox_status(const struct outgoing *o, struct message_status *out);
 struct outgoing *outbox_active(const struct message_core *m, const struct ip6 *from, const uint8_t id[FRAME_ID_BYTES]);
 void outbox_list_add(struct outgoing *o, enum out_list list);
 void outbox_list_del(struct message_core *m, struct outgoing *o);
+/* For orders.c: the exchange of an order, held by it; the next one's turn; a finished one's status. */
+struct exchange *outbox_exchange(struct message_core *m, const struct ip6 *dst, const uint8_t *id);
+void outbox_begin_next(struct message_core *m, struct exchange *x, struct mono now);
+void outbox_keep_status(struct message_core *m, struct outgoing *o, struct mono now);
 void outbox_fini(struct message_core *m);
 
 /* chunks.c: an order that is SENDING */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Orders: accepted, begun in turn, announced by INIT, and ended. What happens between INIT ACK and DONE ACK is in
- * chunks.c. An order is unfinished (its exchange's active one, or waiting for that) or finished (its status is kept).
+ * chunks.c, its birth in orders.c. An order is unfinished (its exchange's active one, or waiting for that) or finished
+ * (its status is kept).
  */
 #include "controld/message/core.h"
-#include <errno.h>
-
-enum { LENGTH_MAX = 1 << 30, MS_PER_S = 1000 };
 
 static bool is_finished(const struct outgoing *o)
 {
@@ -88,7 +86,7 @@ static struct exchange *exchange_find(const struct message_core *m, const struct
 	return x;
 }
 
-static struct exchange *exchange_get(struct message_core *m, const struct ip6 *dst, const uint8_t *id)
+struct exchange *outbox_exchange(struct message_core *m, const struct ip6 *dst, const uint8_t *id)
 {
 	struct exchange *x = exchange_find(m, dst, id);
 
@@ -176,7 +174,7 @@ static void go(struct message_core *m, struct outgoing *o, struct mono now)
 }
 
 /* The next order of an exchange becomes active. */
-static void begin_next(struct message_core *m, struct exchange *x, struct mono now)
+void outbox_begin_next(struct message_core *m, struct exchange *x, struct mono now)
 {
 	struct outgoing *o = x->waiting;
 	const struct mono clear = mono_add_ms(x->last_end, FOLLOW_MS);
@@ -211,7 +209,7 @@ static void forget(struct message_core *m, struct outgoing *o)
 }
 
 /* It becomes a mere status; of one whose time was over before we lived, it is told all the same. */
-static void keep_status(struct message_core *m, struct outgoing *o, struct mono now)
+void outbox_keep_status(struct message_core *m, struct outgoing *o, struct mono now)
 {
 	const struct mono from = mono_is_due(o->deadline, now) ? now : o->deadline;
 
@@ -220,7 +218,7 @@ static void keep_status(struct message_core *m, struct outgoing *o, struct mono 
 	o->list = OUT_FINISHED;
 	DL_APPEND(m->finished, o);
 	m->finished_count++;
-	timer_set(&m->timers, &o->timer, mono_add_ms(from, (int64_t)LIMIT_MESSAGE_STATUS_S * MS_PER_S));
+	timer_set(&m->timers, &o->timer, mono_add_ms(from, (int64_t)LIMIT_MESSAGE_STATUS_S * 1000));
 	if (m->finished_count > LIMIT_MESSAGE_STATUSES)
 		forget(m, m->finished);
 }
@@ -244,9 +242,9 @@ static void finish(struct message_core *m, struct outgoing *o, enum message_stat
 	if (state != MESSAGE_ABORTED && !is_local(m, o))
 		x->target->witness = o;
 	m->counts[state == MESSAGE_ABORTED ? MESSAGE_GIVEN_UP : MESSAGE_SENT]++;
-	keep_status(m, o, now);
+	outbox_keep_status(m, o, now);
 	tell(m, o);
-	begin_next(m, x, now);
+	outbox_begin_next(m, x, now);
 	announce_next(m, x->target, now);
 	window_pump(m, x->target, now);
 }
@@ -407,113 +405,6 @@ void outbox_replied(struct message_core *m, const struct ip6 *from, const uint8_
 
 	if (x && x->active && !x->active->reply && is_concluded(x->active))
 		finish(m, x->active, MESSAGE_RECEIVED, now);
-}
-
-static void name_by_id(struct message_core *m, struct outgoing *o)
-{
-	struct outgoing *older;
-
-	HASH_FIND(hh_id, m->newest, o->id, sizeof(o->id), older);
-	if (older) {
-		HASH_DELETE(hh_id, m->newest, older);
-		older->by_id = false;
-	}
-	HASH_ADD(hh_id, m->newest, id, sizeof(o->id), o);
-	o->by_id = true;
-}
-
-static void draw_id(const struct message_core *m, uint8_t id[FRAME_ID_BYTES])
-{
-	const struct outgoing *taken;
-
-	do {
-		m->ops->random(m->ctx, id, FRAME_ID_BYTES);
-		HASH_FIND(hh_id, m->newest, id, FRAME_ID_BYTES, taken);
-	} while (taken);
-}
-
-static int check_order(const struct message_core *m, const struct message_order *order)
-{
-	const uint64_t net64 = ip6_net64(&order->dst);
-	const struct outgoing *same;
-	const struct target *t;
-
-	if (order->len > LENGTH_MAX || order->deadline_s > LIMIT_MESSAGE_DEADLINE_S)
-		return -EINVAL;
-	HASH_FIND(hh, m->orders, &order->handle, sizeof(order->handle), same);
-	if (same)
-		return -EEXIST;
-	if (order->state >= MESSAGE_RECEIVED)
-		return 0;
-	if (m->out_count >= LIMIT_MESSAGE_OUT || m->out_bytes + order->len > LIMIT_MESSAGE_OUT_BYTES)
-		return -ENOSPC;
-	HASH_FIND(hh, m->targets, &net64, sizeof(net64), t);
-	if (t && (t->open_count >= LIMIT_MESSAGE_OUT_PER_NET64 ||
-		  t->open_bytes + order->len > LIMIT_MESSAGE_OUT_BYTES_PER_NET64))
-		return -ENOSPC;
-	return 0;
-}
-
-/* Of a former life's order: what is left of its time. A clock that was set back gives it no more than it had. */
-static struct mono deadline_of(const struct outgoing *o, uint32_t lasts_s, struct mono now, int64_t now_s)
-{
-	const int64_t left_s = o->deadline_s - now_s;
-
-	return mono_add_ms(now, (left_s < lasts_s ? left_s : lasts_s) * MS_PER_S);
-}
-
-static struct outgoing *new_order(struct message_core *m, const struct message_order *order, struct mono now,
-				  int64_t now_s)
-{
-	const uint32_t lasts_s = order->deadline_s ? order->deadline_s : LIMIT_MESSAGE_DEADLINE_DEFAULT_S;
-	struct outgoing *o = core_alloc(sizeof(*o));
-
-	o->handle = order->handle;
-	o->timer.kind = TIMER_OUTGOING;
-	o->reply = order->reply;
-	o->dst = order->dst;
-	o->len = order->len;
-	o->topic = topic_copy(order->topic, order->topic_len);
-	o->created_s = order->created_s ? order->created_s : now_s;
-	o->deadline_s = o->created_s + lasts_s;
-	o->deadline = deadline_of(o, lasts_s, now, now_s);
-	if (order->has_id)
-		memcpy(o->id, order->id, sizeof(o->id));
-	else
-		draw_id(m, o->id);
-	o->exchange = exchange_get(m, &o->dst, o->id);
-	HASH_ADD(hh, m->orders, handle, sizeof(o->handle), o);
-	name_by_id(m, o);
-	return o;
-}
-
-int message_send(struct message_core *m, const struct message_order *order, struct mono now, int64_t now_s,
-		 uint8_t id[FRAME_ID_BYTES])
-{
-	const int err = check_order(m, order);
-	struct outgoing *o;
-
-	if (err)
-		return err;
-	o = new_order(m, order, now, now_s);
-	if (id)
-		memcpy(id, o->id, sizeof(o->id));
-	if (order->state >= MESSAGE_RECEIVED) {
-		o->state = order->state;
-		free(order->payload);
-		keep_status(m, o, now);
-		return 0;
-	}
-	o->payload = order->payload;
-	m->out_count++;
-	m->out_bytes += o->len;
-	o->exchange->target->open_count++;
-	o->exchange->target->open_bytes += o->len;
-	timer_set(&m->timers, &o->timer, o->deadline);
-	outbox_list_add(o, OUT_WAITING);
-	if (!mono_is_due(o->deadline, now))
-		begin_next(m, o->exchange, now);
-	return 0;
 }
 
 void outbox_fini(struct message_core *m)
