@@ -28,7 +28,7 @@ CONTROLD_SRC := $(BASE_SRC) $(CORE_SRC) $(filter-out $(CORE_SRC),$(wildcard cont
                 $(wildcard controld/store/*.c controld/api/*.c)
 FASTPATH_SRC := $(BASE_SRC) $(wildcard fastpath/*.c)
 obj           = $(patsubst %.c,$(B)/obj/%.o,$(1))
-CONTROLD_LIB := -lwebsockets -lcjson -lsqlite3 -luv -lmnl -lcap-ng -lsodium
+CONTROLD_LIB := -lm -lwebsockets -lcjson -lsqlite3 -luv -lmnl -lcap-ng -lsodium
 FASTPATH_LIB := -lIPSec_MB -lseccomp -lcap-ng -lsodium
 
 .PHONY: all

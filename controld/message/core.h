@@ -32,6 +32,7 @@ enum {
 	MIN_REORDER_US = 2000,
 	FIRST_WINDOW = 32,
 	MIN_WINDOW = 8,
+	FEELERS = 64, /* chunks after a time-out, of as many messages */
 	WINDOW_UNITS = 256, /* the window is kept in such parts of a chunk */
 	PROBE_AFTER = 4, /* DONEs without an answer */
 	MAX_BACKOFF = 10, /* doublings */

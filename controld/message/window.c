@@ -161,7 +161,21 @@ void window_pump(struct message_core *m, struct target *t, struct mono now)
 	arm(m, t);
 }
 
-/* Nothing came back: all that are so old are lost, and the next ones feel their way. */
+/* How many messages have chunks to send, FEELERS at most. */
+static uint32_t count_ready(const struct target *t)
+{
+	const struct outgoing *o;
+	uint32_t n = 0;
+
+	DL_FOREACH (t->ready, o) {
+		if (++n == FEELERS)
+			break;
+	}
+	return n;
+}
+
+/* Nothing came back: all that are so old are lost, and the next ones feel their way. Of each message one may: it may be
+ * that the path is broken, or that the receiver has forgotten some of them, which must not hold up the others. */
 static void time_out(struct message_core *m, struct target *t, struct mono now)
 {
 	const uint32_t halved = max_u32(t->window / 2, MIN_WINDOW * WINDOW_UNITS);
@@ -169,7 +183,7 @@ static void time_out(struct message_core *m, struct target *t, struct mono now)
 	while (t->flying && mono_is_due(loss_time(t, t->flying), now))
 		give_up(m, t, t->flying, now);
 	t->threshold = halved;
-	t->window = max_u32(MIN_WINDOW * WINDOW_UNITS >> t->backoff, WINDOW_UNITS);
+	t->window = max_u32(MIN_WINDOW * WINDOW_UNITS >> t->backoff, max_u32(count_ready(t), 1) * WINDOW_UNITS);
 	if (t->backoff < MAX_BACKOFF)
 		t->backoff++;
 }

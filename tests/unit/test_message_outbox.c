@@ -4,6 +4,8 @@
 #include "tests/unit/test_message.h"
 
 /* The packets of one message are the known ones. */
+enum { CROWD = 100 };
+
 static void test_bytes(void **state)
 {
 	static const char *const names[] = {"init", "chunk", "done"};
@@ -337,6 +339,33 @@ static void test_start_over(void **state)
 	world_free(w);
 }
 
+/* Many messages that the receiver has forgotten do not hold up one that it knows. */
+static void test_feelers(void **state)
+{
+	struct world *w = world_new(0);
+	struct message_status known;
+	size_t done = 0;
+
+	(void)state;
+	for (uint64_t handle = 1; handle <= CROWD; handle++)
+		(void)send_len(w, handle, 1300);
+	for (size_t i = 0; i < w->sent_count; i++)
+		if (w->sent[i].frame.type == FRAME_INIT)
+			ack(w, i);
+	assert_true(message_find(w->m, CROWD, &known));
+	assert_int_equal(known.state, MESSAGE_SENDING);
+	for (int s = 0; s < 30 && state_of(w, CROWD) != MESSAGE_RECEIVED; s++) {
+		pass_ms(w, 1000);
+		for (; done < w->sent_count; done++)
+			if (memcmp(w->sent[done].frame.id, known.id, sizeof(known.id)) == 0 &&
+			    w->sent[done].frame.type != FRAME_INIT)
+				ack(w, done);
+	}
+	assert_int_equal(state_of(w, CROWD), MESSAGE_RECEIVED);
+	assert_int_equal(state_of(w, 1), MESSAGE_SENDING);
+	world_free(w);
+}
+
 /* Nobody vouches for it: no INIT after the INIT ACK, ever (wire-200 6.5). */
 static void test_never_over(void **state)
 {
@@ -415,12 +444,13 @@ static void test_end_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes),	       cmocka_unit_test(test_chunking),
-		cmocka_unit_test(test_retransmission), cmocka_unit_test(test_fast_retransmission),
-		cmocka_unit_test(test_window),	       cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_foreign_acks),   cmocka_unit_test(test_cut_acks),
-		cmocka_unit_test(test_probe),	       cmocka_unit_test(test_start_over),
-		cmocka_unit_test(test_never_over),     cmocka_unit_test(test_end_at_any_time),
+		cmocka_unit_test(test_bytes),		cmocka_unit_test(test_chunking),
+		cmocka_unit_test(test_retransmission),	cmocka_unit_test(test_fast_retransmission),
+		cmocka_unit_test(test_window),		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_foreign_acks),	cmocka_unit_test(test_cut_acks),
+		cmocka_unit_test(test_probe),		cmocka_unit_test(test_start_over),
+		cmocka_unit_test(test_never_over),	cmocka_unit_test(test_feelers),
+		cmocka_unit_test(test_end_at_any_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

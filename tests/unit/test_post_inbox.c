@@ -5,6 +5,8 @@
 enum { BIG = 3 * 1024 * 1024 };
 
 /* Nothing is acknowledged or available before it is stored. */
+enum { CROWD = 500 };
+
 static void test_stored_first(void **state)
 {
 	struct world *w = world_new(1);
@@ -358,6 +360,31 @@ static void test_receiver_restarts(void **state)
 	world_free(w);
 }
 
+/* The same with many messages on their way: those that the receiver has forgotten do not hold up those that it knows.
+ */
+static void test_receiver_restarts_in_a_crowd(void **state)
+{
+	struct world *w = world_new(2);
+	struct office *a = &w->offices[0], *b = &w->offices[1];
+	const struct ip6 dst = office_ip(1);
+	const struct row *r;
+	unsigned received = 0;
+
+	(void)state;
+	(void)send_to(a, &dst, "t", 10, NULL, NULL);
+	run_ms(w, 1000);
+	for (int i = 0; i < CROWD; i++)
+		(void)send_to(a, &dst, "t", 20 * 1000, NULL, NULL);
+	while (w->packets_sent < 3000)
+		run_ms(w, 1);
+	office_crash(b);
+	run_ms(w, 120 * 1000);
+	DL_FOREACH (a->orders, r)
+		received += r->order.state == MESSAGE_RECEIVED;
+	assert_int_equal(received, CROWD + 1);
+	world_free(w);
+}
+
 /* The end in the midst of everything. */
 static void test_end(void **state)
 {
@@ -395,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_past),
 		cmocka_unit_test(test_past_cut),
 		cmocka_unit_test(test_receiver_restarts),
+		cmocka_unit_test(test_receiver_restarts_in_a_crowd),
 		cmocka_unit_test(test_end),
 	};
 
