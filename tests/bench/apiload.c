@@ -295,24 +295,32 @@ static bool has(const char *text, size_t len, const char *what)
 	return memmem(text, len, what, strlen(what)) != NULL;
 }
 
-/* The state of a message, told: true the first time that it is received or more (received may be passed over). Ids are
- * random, so their first digits are a hash; the table is large enough for those of a while ago to be gone. */
-static bool is_news(const char *text, size_t len)
-{
-	static char known[65536][16];
-	const char *id = memmem(text, len, "\"id\":\"", 6);
-	char *place;
-	unsigned n;
+/* The messages that are on their way, by their ids. */
+struct flight {
+	char (*ids)[16];
+	long count;
+};
 
+/* A frame of the node: true if one of them is received, or more (received may be passed over). */
+static bool has_landed(struct flight *f, const char *text, size_t len)
+{
+	const char *id = memmem(text, len, "\"id\":\"", 6);
+
+	if (!id)
+		return false;
+	if (has(text, len, "\"type\":\"sent\"")) {
+		memcpy(f->ids[f->count++], id + 6, sizeof(f->ids[0]));
+		return false;
+	}
 	if (!has(text, len, "\"state\":\"received\"") && !has(text, len, "\"state\":\"read\""))
 		return false;
-	if (!id || sscanf(id + 6, "%4x", &n) != 1)
-		die("%.*s", (int)len, text);
-	place = known[n];
-	if (memcmp(place, id + 6, 16) == 0)
-		return false;
-	memcpy(place, id + 6, 16);
-	return true;
+	for (long i = 0; i < f->count; i++) {
+		if (memcmp(f->ids[i], id + 6, sizeof(f->ids[0])) != 0)
+			continue;
+		memcpy(f->ids[i], f->ids[--f->count], sizeof(f->ids[0]));
+		return true;
+	}
+	return false;
 }
 
 static void stream(long n, size_t bytes, long window, const char *dst)
@@ -320,10 +328,11 @@ static void stream(long n, size_t bytes, long window, const char *dst)
 	struct client c = upgrade();
 	char *data = payload(bytes), *text = malloc(strlen(data) + 300),
 	     *out = malloc((strlen(data) + 300) * (size_t)window);
+	struct flight flight = {.ids = calloc((size_t)window, sizeof(flight.ids[0]))};
 	long sent = 0, received = 0;
 	double start;
 
-	if (!text || !out || strlen(data) > 60000)
+	if (!text || !out || !flight.ids || strlen(data) > 60000)
 		die("out of memory, or too long");
 	say_frame(&c, "{\"type\":\"init\",\"topic\":\"bm9uZQ==\"}");
 	start = now();
@@ -343,7 +352,7 @@ static void stream(long n, size_t bytes, long window, const char *dst)
 		for (const char *f; (f = next_frame(&c, &at, &len));) {
 			if (has(f, len, "\"error\"") || has(f, len, "\"aborted\""))
 				die("%.*s", (int)len, f);
-			received += is_news(f, len);
+			received += has_landed(&flight, f, len);
 		}
 		eat(&c, at);
 	}
