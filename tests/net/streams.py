@@ -146,6 +146,11 @@ async def cut_often():
         finally:
             ws.transport.abort()
             cuts += 1
+    # What was seen and not acknowledged when the last cut came is acknowledged by coming back.
+    ws = await dial()
+    ack = await opened(ws, resume=resume)
+    refused += not ack["recovered"]
+    await ws.close()
     print(f"# {cuts} cuts, {len(expected)} messages, {repeats} came twice and were known by their id")
     assert set(seen) == set(expected), f"{len(set(expected) - set(seen))} lost"
     assert all(seen[i] == api.b64(p) for i, p in expected.items())
