@@ -114,4 +114,15 @@ ok "a is healthy with the token"
 check "without it: exit 1" exits 1 "give --api-token-file before the command" a peers
 check "status without it: exit 3" exits 3 "wants a token" a status
 check "with another one: exit 1" exits 1 "is not the node's" a --api-token-file "$WORK/wrong-token" peers
+
+# No folder can be had for the messages: the node routes, and says what is wrong.
+check "a ends in order once more" node_stop a
+STATE_DIRECTORY=/proc/none nsenter --net="/run/netns/$(ns a)" "$BIN/controld" -k "$WORK/a/key" --run-dir "$WORK/a/run" \
+	--peers 10.1.0.2:9651 >>"$WORK/a/out" 2>>"$WORK/a/log" </dev/null &
+echo $! >"$WORK/a/pid"
+PIDS+=($!)
+wait_for 20 "a reaches b with messages in memory" peer_is a 10.1.0.2:9651 alive
+ok "a reaches b with messages in memory"
+check "the log says so" logged a "messages will not survive a restart"
+check "status says so: exit 1" exits 1 "in memory only" a status
 finish

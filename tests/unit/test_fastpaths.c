@@ -118,6 +118,9 @@ static void test_never_ready(void **state)
 	assert_int_equal(w->gave_up, 1);
 	assert_int_equal(w->ready + w->lost, 0);
 	assert_int_equal(seen_count(w, "pid"), 3);
+	/* What cannot be sent is counted. */
+	fastpaths_put_user(w->f, 0, &(const struct ctl_user_down){.type = WIRE_USER_MESSAGE}, (const uint8_t *)"x", 1);
+	assert_int_equal(fastpaths_user_dropped(w->f), 1);
 	stop(w);
 }
 
