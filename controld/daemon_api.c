@@ -118,7 +118,7 @@ static void compare(void *ctx, const struct peer_info *i)
 		s->peer = i->peer;
 }
 
-static uint64_t peer_find(const struct daemon *d, const char *text)
+uint64_t daemon_api_peer_find(const struct daemon *d, const char *text)
 {
 	struct peer_search s = {.text = text};
 
@@ -133,7 +133,7 @@ static int peer_add(void *ctx, const char *endpoint, const char **why)
 
 	if (!peers_check(text, &d->network->overlay, why))
 		return -EINVAL;
-	if (peer_find(d, text))
+	if (daemon_api_peer_find(d, text))
 		return -EEXIST;
 	if (!peers_add(d->peers, text, CTL_LINK_STATIC, why))
 		return -ENOSPC;
@@ -163,7 +163,7 @@ static int peer_del(void *ctx, const char *endpoint)
 {
 	const struct daemon *d = ctx;
 	const char *text = without_scheme(endpoint);
-	const uint64_t peer = peer_find(d, text);
+	const uint64_t peer = daemon_api_peer_find(d, text);
 	const uint32_t link = link_find(d, peer, text);
 	const char *why;
 

@@ -151,13 +151,16 @@ static void on_found(void *ctx, const struct endpoint *e, const struct pubkey *p
 	const struct daemon *d = ctx;
 	char text[ENDPOINT_TEXT_BYTES];
 	const char *why = "";
+	bool known;
 
 	if (!node_may_dial(d->node, pk, e, mono_now()))
 		return;
-	if (peers_add(d->peers, endpoint_print(e, text), CTL_LINK_DISCOVERED, &why))
-		daemon_api_peer(d, API_EVENT_ADD, text);
-	else
+	/* It is heard again and again. */
+	known = daemon_api_peer_find(d, endpoint_print(e, text)) != 0;
+	if (!peers_add(d->peers, text, CTL_LINK_DISCOVERED, &why))
 		log_debug("a node that announced itself is not dialled: %s endpoint=%s", why, text);
+	else if (!known && daemon_api_peer_find(d, text))
+		daemon_api_peer(d, API_EVENT_ADD, text);
 }
 
 const struct discover_ops daemon_discover_ops = {.found = on_found};

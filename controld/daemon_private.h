@@ -88,6 +88,8 @@ void daemon_api_route(const struct daemon *d, const struct ctl_route *r);
 void daemon_api_route_del(const struct daemon *d, const struct prefix *p);
 void daemon_api_link(const struct daemon *d, const struct node_link *l, enum api_event_change change);
 void daemon_api_link_cost(const struct daemon *d, uint32_t link, uint32_t cost);
+/* The handle of a peer by its text; 0: none. */
+uint64_t daemon_api_peer_find(const struct daemon *d, const char *text);
 void daemon_api_peer(const struct daemon *d, enum api_event_change change, const char *endpoint);
 
 /* daemon_stats.c */
