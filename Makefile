@@ -22,7 +22,7 @@ ALLCFLAGS = -std=gnu17 -D_GNU_SOURCE -iquote . $(WARN) $(OPT) $(HARDEN) -DLIBEXE
 ALLLDFLAGS = $(if $(SAN),-fsanitize=$(SAN)) -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 
 BASE_SRC     := $(wildcard shared/base/*.c)
-CORE_SRC     := $(wildcard controld/babel/*.c) $(wildcard controld/message/*.c) $(wildcard controld/session/*.c) $(wildcard controld/node*.c) $(wildcard controld/post*.c)
+CORE_SRC     := $(wildcard controld/babel/*.c) $(wildcard controld/message/*.c) $(wildcard controld/session/*.c) $(wildcard controld/node*.c) $(wildcard controld/post*.c) $(wildcard controld/keyring*.c)
 CONTROLD_SRC := $(BASE_SRC) $(CORE_SRC) $(filter-out $(CORE_SRC),$(wildcard controld/*.c)) \
                 $(wildcard controld/links/*.c controld/kernel/*.c controld/cli/*.c) \
                 $(wildcard controld/store/*.c controld/api/*.c)

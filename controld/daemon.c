@@ -25,6 +25,7 @@ void daemon_settle(struct daemon *d)
 	while (d->unsettled) {
 		d->unsettled = false;
 		due = mono_min(node_tick(d->node, mono_now()), post_tick(d->post, daemon_time()));
+		due = mono_min(due, daemon_keyring_tick(d));
 	}
 	d->settling = false;
 	loop_timer_at(d->timer, due);
@@ -179,7 +180,10 @@ static bool make_adapters(struct daemon *d)
 	d->node = node_new(&node, &daemon_node_ops, d, mono_now());
 	d->peers = peers_new(d->loop, &peers, &daemon_peers_ops, d);
 	d->timer = loop_timer_new(d->loop, on_timer, d);
-	if (!daemon_post_open(d) || !daemon_api_open(d))
+	if (!daemon_post_open(d))
+		return false;
+	daemon_keyring_begin(d);
+	if (!daemon_api_open(d))
 		return false;
 	if (fastpaths_start(d->fastpaths, error) < 0) {
 		daemon_say_error(error);
@@ -194,6 +198,7 @@ static void free_all(struct daemon *d)
 		loop_signal_free(d->signals[i]);
 	loop_timer_free(d->timer);
 	api_free(d->api);
+	daemon_keyring_free(d);
 	daemon_post_close(d);
 	discover_free(d->discover);
 	acceptor_free(d->acceptor);
@@ -213,7 +218,7 @@ int daemon_run(const struct options *o, const struct network *n)
 	caps_limits();
 	if (!load_identity(&d))
 		return 1;
-	if (settle_down(&d)) {
+	if (daemon_keyring_load(&d) && settle_down(&d)) {
 		d.loop = loop_new();
 		assert(d.loop);
 		make_signals(&d);
@@ -222,6 +227,8 @@ int daemon_run(const struct options *o, const struct network *n)
 		free_all(&d);
 		rundir_remove(&d.rundir);
 	}
+	/* What a keyring was not made of. */
+	sodium_free(d.network_keys);
 	identity_fini(&d.identity);
 	return d.exit_code;
 }

@@ -209,6 +209,13 @@ static uint64_t bytes_of_store(void *ctx)
 	return store_bytes(d->store);
 }
 
+static bool state_is_lasting(void *ctx)
+{
+	const struct daemon *d = ctx;
+
+	return d->state_is_lasting;
+}
+
 static const char *tun_name(void *ctx)
 {
 	const struct daemon *d = ctx;
@@ -240,6 +247,7 @@ static const struct api_ops api_ops = {
 	.store_trouble = trouble_of_store,
 	.store_bytes = bytes_of_store,
 	.tun_name = tun_name,
+	.state_is_lasting = state_is_lasting,
 	.not_ready = not_ready,
 	.settled = on_settled,
 };
@@ -262,7 +270,13 @@ bool daemon_api_open(struct daemon *d)
 		.started = mono_now(),
 		.started_s = time(NULL),
 	};
-	const struct api_host host = {.node = d->node, .post = d->post, .ops = &api_ops, .ctx = d};
+	const struct api_host host = {
+		.node = d->node,
+		.post = d->post,
+		.keyring = d->keyring,
+		.ops = &api_ops,
+		.ctx = d,
+	};
 	char error[API_ERROR_BYTES];
 
 	if (strcmp(o->api_addr, "none") == 0)
@@ -341,4 +355,29 @@ void daemon_api_peer(const struct daemon *d, enum api_event_change change, const
 	if (anyone(d))
 		api_event(d->api, API_EVENT_PEER, change,
 			  (const struct api_event_field[]){{.name = "endpoint", .text = endpoint}, {0}});
+}
+
+void daemon_api_session(const struct daemon *d, const struct session_event *e)
+{
+	static const struct {
+		const char *state;
+		enum api_event_change change;
+	} kinds[] = {
+		[SESSION_ESTABLISHED] = {"established", API_EVENT_ADD},
+		[SESSION_RENEWED] = {"renewed", API_EVENT_CHANGE},
+		[SESSION_ENDED] = {"ended", API_EVENT_FLUSH},
+		[SESSION_SECOND_KEY] = {"secondKey", API_EVENT_CHANGE},
+		[SESSION_DOWNGRADE] = {"downgrade", API_EVENT_CHANGE},
+		[SESSION_RELEASED] = {"released", API_EVENT_FLUSH},
+		[SESSION_UNRELEASED] = {"unreleased", API_EVENT_CHANGE},
+	};
+	char address[IP6_TEXT_BYTES], key[PUBKEY_TEXT_BYTES];
+
+	if (!anyone(d))
+		return;
+	api_event(d->api, API_EVENT_SESSION, kinds[e->kind].change,
+		  (const struct api_event_field[]){{.name = "address", .text = ip6_print(&e->address, address)},
+						   {.name = "publicKey", .text = pubkey_print(&e->pk, key)},
+						   {.name = "state", .text = kinds[e->kind].state},
+						   {0}});
 }

@@ -39,8 +39,15 @@ static void take_tlv(struct node *n, const void *body, size_t len, struct mono n
 static void take_user(struct daemon *d, const void *body, size_t len)
 {
 	const struct ctl_user_up *u = body;
+	const uint8_t *bytes = (const uint8_t *)body + sizeof(*u);
 
-	daemon_post_packet(d, u, (const uint8_t *)body + sizeof(*u), len - sizeof(*u));
+	len -= sizeof(*u);
+	if (u->type == WIRE_USER_MESSAGE) {
+		if (!d->keyring || keyring_may_take(d->keyring, u, len, daemon_session_time()))
+			daemon_post_packet(d, u, bytes, len);
+	} else if (u->type >= WIRE_USER_INIT && u->type <= WIRE_USER_CONTROL && d->keyring) {
+		keyring_on_packet(d->keyring, u, bytes, len, daemon_session_time());
+	}
 }
 
 static void on_record(void *ctx, unsigned which, enum ctl_type type, const void *body, size_t len)
@@ -80,6 +87,7 @@ static void on_record(void *ctx, unsigned which, enum ctl_type type, const void 
 		node_on_want_key(n, want->net64, want->own != 0, now);
 		break;
 	default:
+		daemon_keyring_record(d, type, body);
 		break;
 	}
 }
@@ -156,11 +164,15 @@ static void on_ready(void *ctx, unsigned which, bool running)
 		daemon_fail(d, error);
 		return;
 	}
+	/* One that died in the middle of telling what it holds took its keys along. */
+	if (!running)
+		daemon_keyring_lost(d);
 	fastpaths_begin(d->fastpaths, which, d->has_tun ? &d->tun : NULL);
 	if (d->started)
 		node_restart(d->node, mono_now());
 	else
 		daemon_start(d);
+	daemon_keyring_start(d);
 	peers_hurry(d->peers);
 	daemon_settle(d);
 }
@@ -172,6 +184,7 @@ static void on_lost(void *ctx, unsigned which)
 	(void)which;
 	d->found = (struct ctl_config){0};
 	node_fastpath_lost(d->node, mono_now());
+	daemon_keyring_lost(d);
 	daemon_settle(d);
 }
 

@@ -54,7 +54,13 @@ static void put_link_close(void *ctx, uint32_t link, const char *reason)
 
 static void put_key(void *ctx, const struct ctl_key *k)
 {
-	put(ctx, CTL_KEY, k, sizeof(*k));
+	const struct daemon *d = ctx;
+	struct ctl_key filled = *k;
+
+	if (d->keyring)
+		keyring_fill(d->keyring, &filled, daemon_session_time());
+	put(d, CTL_KEY, &filled, sizeof(filled));
+	secret_wipe(&filled, sizeof(filled));
 }
 
 static void put_no_key(void *ctx, uint64_t net64)
@@ -87,6 +93,13 @@ static void on_link_changed(void *ctx, const struct node_link *l, bool up)
 	daemon_api_link(ctx, l, up ? API_EVENT_ADD : API_EVENT_FLUSH);
 }
 
+static bool may_learn(void *ctx, uint64_t net64, const struct pubkey *pk)
+{
+	const struct daemon *d = ctx;
+
+	return !d->keyring || keyring_may_learn(d->keyring, net64, pk, daemon_session_time());
+}
+
 static void random_bytes(void *ctx, void *out, size_t len)
 {
 	(void)ctx;
@@ -105,6 +118,7 @@ const struct node_ops daemon_node_ops = {
 	.adopt = adopt,
 	.link_gone = on_link_gone,
 	.link_changed = on_link_changed,
+	.may_learn = may_learn,
 	.random = random_bytes,
 };
 

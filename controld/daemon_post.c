@@ -111,6 +111,22 @@ static const struct post_ops post_ops = {
 
 /* From the store. */
 
+static void found_pin(void *ctx, const struct record_pin *p)
+{
+	const struct daemon *d = ctx;
+
+	if (d->keyring)
+		keyring_found_pin(d->keyring, p, daemon_session_time());
+}
+
+static void found_mode(void *ctx, const struct record_mode *m)
+{
+	const struct daemon *d = ctx;
+
+	if (d->keyring)
+		keyring_found_mode(d->keyring, m, daemon_session_time());
+}
+
 static void found_order(void *ctx, const struct record_order *o)
 {
 	const struct daemon *d = ctx;
@@ -159,6 +175,8 @@ static void on_settled(void *ctx)
 }
 
 static const struct store_ops store_ops = {
+	.found_pin = found_pin,
+	.found_mode = found_mode,
 	.found_order = found_order,
 	.found_message = found_message,
 	.found_past = found_past,
@@ -183,6 +201,7 @@ static int open_at(struct daemon *d, const char *dir, char error[STORE_ERROR_BYT
 	post_free(d->post);
 	memcpy(post.public_key, d->identity.pk.b, sizeof(post.public_key));
 	d->post = post_new(&post, &post_ops, d);
+	daemon_keyring_new(d);
 	return store_open(d->loop, &c, &store_ops, d, &d->store, error);
 }
 
@@ -192,14 +211,20 @@ static bool open_store(struct daemon *d)
 
 	if (statedir_find(d->options->state_dir, identity_id(&d->identity.pk, id), dir, sizeof(dir), error,
 			  sizeof(error)) == 0 &&
-	    open_at(d, dir, error) == 0)
+	    open_at(d, dir, error) == 0) {
+		d->state_is_lasting = statedir_is_lasting(dir);
+		if (!d->state_is_lasting)
+			log_warn("pins and messages are lost at a reboot: the state folder %s is on a tmpfs; "
+				 "name another with --state-dir",
+				 dir);
 		return true;
+	}
 	/* What was asked for by name is not silently done without. */
 	if (d->options->state_dir) {
 		daemon_say_error(error);
 		return false;
 	}
-	log_err("messages will not survive a restart: %s; name a folder with --state-dir", error);
+	log_err("pins and messages will not survive a restart: %s; name a folder with --state-dir", error);
 	d->store_is_volatile = true;
 	if (open_at(d, NULL, error) == 0)
 		return true;

@@ -32,6 +32,9 @@ struct node_ops {
 	void (*link_gone)(void *ctx, uint64_t peer, int64_t lived_us, const char *reason);
 	/* A link came up, or ended: for whoever watches. */
 	void (*link_changed)(void *ctx, const struct node_link *l, bool up);
+	/* May a key be learned as the one of the /64, in the place of another or of none? NULL: always. Refused, what
+	 * was known stays. */
+	bool (*may_learn)(void *ctx, uint64_t net64, const struct pubkey *pk);
 	void (*random)(void *ctx, void *out, size_t len);
 };
 

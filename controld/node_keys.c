@@ -119,16 +119,25 @@ static struct node_key *dequeue(struct node_keys *keys, enum node_key_queue queu
 	return NULL;
 }
 
+static bool may_learn(const struct node *n, uint64_t net64, const struct pubkey *pk)
+{
+	return !n->ops->may_learn || n->ops->may_learn(n->ctx, net64, pk);
+}
+
 void node_keys_learn(struct node *n, uint64_t net64, const uint8_t public_key[32])
 {
 	struct node_keys *keys = &n->keys;
 	struct node_key *k = find(keys, net64);
+	struct pubkey pk;
 
+	memcpy(pk.b, public_key, sizeof(pk.b));
+	if ((k && pubkey_eq(&k->pk, &pk)) || !may_learn(n, net64, &pk))
+		return;
 	if (k) {
 		/* The fastpath may hold the old one. */
-		if (n->running && k->queue == NODE_KEYS_IDLE && memcmp(k->pk.b, public_key, sizeof(k->pk.b)) != 0)
+		if (n->running && k->queue == NODE_KEYS_IDLE)
 			enqueue(keys, k, NODE_KEYS_OTHERS);
-		memcpy(k->pk.b, public_key, sizeof(k->pk.b));
+		k->pk = pk;
 		return;
 	}
 	if (keys->count >= LIMIT_KNOWN_KEYS && !evict(n))
@@ -136,8 +145,7 @@ void node_keys_learn(struct node *n, uint64_t net64, const uint8_t public_key[32
 	if (4 * (keys->count + 1) > 3 * keys->cap)
 		grow(keys);
 	k = probe(keys, net64);
-	*k = (struct node_key){.net64 = net64, .queue = NODE_KEYS_IDLE, .used = true};
-	memcpy(k->pk.b, public_key, sizeof(k->pk.b));
+	*k = (struct node_key){.net64 = net64, .pk = pk, .queue = NODE_KEYS_IDLE, .used = true};
 	keys->count++;
 }
 

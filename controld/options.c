@@ -137,6 +137,7 @@ static bool set(struct parser *p, const struct option *opt, const char *value)
 	char why[OPTION_WHY_BYTES];
 
 	p->given |= bit;
+	p->o->given |= bit;
 	if (!*value)
 		return fail_option(p, opt, value, "needs a value");
 	for (const char *c = value; *c; c++) {
@@ -203,7 +204,7 @@ static bool parse_line(struct parser *p, char *line)
 		return fail(p, key, "no such option");
 	if (!opt->kind->in_file)
 		return fail(p, key, "for the command line only");
-	if (opt->kind->list && *value)
+	if (opt->kind->words && *value)
 		return set_words(p, opt, value);
 	return set(p, opt, unquote(value));
 }
@@ -396,6 +397,29 @@ static bool parse_words(struct parser *p, int argc, char **argv)
 	return true;
 }
 
+static bool is_given(const struct options *o, const void *field)
+{
+	for (int i = 0; i < OPTIONS; i++) {
+		if (field == (const char *)o + options[i].offset)
+			return o->given & (1ULL << i);
+	}
+	return false;
+}
+
+/* A network key is of no use where others are talked to without it. */
+static bool finish_session(struct options *o, FILE *err)
+{
+	if (o->network_keys.count == 0)
+		return true;
+	if (is_given(o, &o->session) && o->session != SESSION_REQUIRE) {
+		fprintf(err, "mycelium: --session %s: a network key implies --session require\n",
+			option_session_name(o->session));
+		return false;
+	}
+	o->session = SESSION_REQUIRE;
+	return true;
+}
+
 /* What no option can see alone. */
 static bool finish(struct options *o, FILE *err)
 {
@@ -409,7 +433,7 @@ static bool finish(struct options *o, FILE *err)
 		option_kinds[LISTEN].clear(&o->listen);
 	if (o->debug)
 		o->log_level = LOG_DEBUG;
-	return true;
+	return finish_session(o, err);
 }
 
 enum options_verdict options_parse(struct options *o, int argc, char **argv, FILE *out, FILE *err)

@@ -4,6 +4,7 @@
 #ifndef CONTROLD_OPTIONS_H
 #define CONTROLD_OPTIONS_H
 
+#include "controld/session/session.h"
 #include "shared/base/ip.h"
 #include "shared/base/log.h"
 #include <stdbool.h>
@@ -35,6 +36,8 @@ enum subcommand { SUBCOMMAND_NONE, SUBCOMMAND_INSPECT, SUBCOMMAND_API /* words s
 #define OPTION_SIZE uint64_t
 #define OPTION_COUNT uint32_t
 #define OPTION_LISTEN struct option_list
+#define OPTION_SESSION enum session_mode
+#define OPTION_KEYS struct option_list
 
 /* One member per line of options.def: peers, listen, port, ... Strings are owned; one without a default may be NULL. A
  * peer is host:port, without tcp://. */
@@ -46,6 +49,7 @@ struct options {
 	bool inspect_json;
 	enum subcommand subcommand;
 	int word_count;
+	uint64_t given; /* a bit for each line: the file or the command line said it */
 	char **words; /* borrowed from argv: the command and what follows it */
 	char *inspect_key; /* owned; NULL: our own */
 };

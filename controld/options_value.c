@@ -24,6 +24,17 @@ enum {
 
 static const uint64_t size_max_bytes = 1024ULL * 1024 * 1024 * 1024;
 
+static const char *const session_modes[] = {
+	[SESSION_OFF] = "off",
+	[SESSION_OPPORTUNISTIC] = "opportunistic",
+	[SESSION_REQUIRE] = "require",
+};
+
+const char *option_session_name(enum session_mode mode)
+{
+	return session_modes[mode];
+}
+
 char *options_copy(const char *text)
 {
 	char *s = strdup(text);
@@ -324,6 +335,31 @@ static bool parse_count(void *field, const char *value, char *why)
 	return parse_number(value, 1, COUNT_MAX, (uint32_t *)field, why);
 }
 
+static bool parse_session(void *field, const char *value, char *why)
+{
+	enum session_mode *mode = field;
+
+	for (size_t i = 0; i < sizeof(session_modes) / sizeof(session_modes[0]); i++) {
+		if (strcmp(value, session_modes[i]) != 0)
+			continue;
+		*mode = (enum session_mode)i;
+		return true;
+	}
+	return refuse(why, "none of off, opportunistic, require");
+}
+
+static bool parse_key_file(void *field, const char *value, char *why)
+{
+	struct option_list *list = field;
+
+	if (strlen(value) >= PATH_MAX_BYTES)
+		return refuse(why, "too long");
+	if (!list_add(list, value, why))
+		return false;
+	return list->count <= SESSION_NETWORK_KEYS ||
+	       refuse(why, "there can be two: the key in use, and the one that takes its place");
+}
+
 static void clear_text(void *field)
 {
 	char **text = field;
@@ -360,6 +396,11 @@ static void print_size(const void *field, const char *key, int key_len, FILE *ou
 	fprintf(out, "%.*s = %s\n", key_len, key, text);
 }
 
+static void print_session(const void *field, const char *key, int key_len, FILE *out)
+{
+	fprintf(out, "%.*s = %s\n", key_len, key, option_session_name(*(const enum session_mode *)field));
+}
+
 static void print_level(const void *field, const char *key, int key_len, FILE *out)
 {
 	fprintf(out, "%.*s = %s\n", key_len, key, log_level_name(*(const enum log_level *)field));
@@ -390,22 +431,24 @@ static void print_list(const void *field, const char *key, int key_len, FILE *ou
 }
 
 const struct option_kind option_kinds[] = {
-	[FLAG] = {NULL, parse_flag, print_flag, clear_nothing, false, true},
-	[COMMAND] = {NULL, parse_flag, print_flag, clear_nothing, false, false},
-	[PORT] = {"PORT", parse_port, print_port, clear_nothing, false, true},
-	[MTU] = {"BYTES", parse_mtu, print_mtu, clear_nothing, false, true},
-	[LEVEL] = {"LEVEL", parse_level, print_level, clear_nothing, false, true},
-	[PATH] = {"PATH", parse_text, print_text, clear_text, false, true},
-	[CONFIG] = {"FILE", parse_text, print_text, clear_text, false, false},
-	[ADDRESS] = {"ADDR", parse_address, print_text, clear_text, false, true},
-	[IFNAME] = {"NAME", parse_ifname, print_text, clear_text, false, true},
-	[PEERS] = {"ADDR...", parse_peer, print_list, clear_list, true, true},
-	[LISTEN] = {"ADDR", parse_listen, print_list, clear_list, true, true},
-	[NAMES] = {"NAME", parse_name, print_list, clear_list, true, true},
-	[BODY] = {"BYTES", parse_body, print_size, clear_nothing, false, true},
-	[LENGTH] = {"BYTES", parse_length, print_size, clear_nothing, false, true},
-	[SIZE] = {"BYTES", parse_size, print_size, clear_nothing, false, true},
-	[COUNT] = {"N", parse_count, print_mtu, clear_nothing, false, true},
+	[FLAG] = {NULL, parse_flag, print_flag, clear_nothing, false, false, true},
+	[COMMAND] = {NULL, parse_flag, print_flag, clear_nothing, false, false, false},
+	[PORT] = {"PORT", parse_port, print_port, clear_nothing, false, false, true},
+	[MTU] = {"BYTES", parse_mtu, print_mtu, clear_nothing, false, false, true},
+	[LEVEL] = {"LEVEL", parse_level, print_level, clear_nothing, false, false, true},
+	[PATH] = {"PATH", parse_text, print_text, clear_text, false, false, true},
+	[CONFIG] = {"FILE", parse_text, print_text, clear_text, false, false, false},
+	[ADDRESS] = {"ADDR", parse_address, print_text, clear_text, false, false, true},
+	[IFNAME] = {"NAME", parse_ifname, print_text, clear_text, false, false, true},
+	[PEERS] = {"ADDR...", parse_peer, print_list, clear_list, true, true, true},
+	[LISTEN] = {"ADDR", parse_listen, print_list, clear_list, true, true, true},
+	[NAMES] = {"NAME", parse_name, print_list, clear_list, true, true, true},
+	[BODY] = {"BYTES", parse_body, print_size, clear_nothing, false, false, true},
+	[LENGTH] = {"BYTES", parse_length, print_size, clear_nothing, false, false, true},
+	[SIZE] = {"BYTES", parse_size, print_size, clear_nothing, false, false, true},
+	[COUNT] = {"N", parse_count, print_mtu, clear_nothing, false, false, true},
+	[SESSION] = {"MODE", parse_session, print_session, clear_nothing, false, false, true},
+	[KEYS] = {"FILE", parse_key_file, print_list, clear_list, true, false, true},
 };
 
 int options_listen(const struct options *o, size_t i, struct endpoint *out)

@@ -24,7 +24,9 @@ enum option_kind_number {
 	BODY,
 	LENGTH,
 	SIZE,
-	COUNT
+	COUNT,
+	SESSION,
+	KEYS
 };
 
 struct option_kind {
@@ -35,6 +37,7 @@ struct option_kind {
 	void (*print)(const void *field, const char *key, int key_len, FILE *out);
 	void (*clear)(void *field);
 	bool list; /* each further value is added */
+	bool words; /* several stand in one line of a file */
 	bool in_file; /* makes sense in a configuration file */
 };
 
@@ -43,6 +46,8 @@ extern const struct option_kind option_kinds[];
 
 /* What --help prints. In options_help.c. */
 void options_print_help(FILE *out);
+/* As it stands on the command line. */
+const char *option_session_name(enum session_mode mode);
 /* A copy of text, owned by the caller. */
 char *options_copy(const char *text);
 

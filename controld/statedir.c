@@ -3,8 +3,10 @@
 #include "controld/statedir.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static const char *absolute(const char *variable)
@@ -46,4 +48,16 @@ int statedir_find(const char *given, const char *id, char *out, size_t size, cha
 		return -ENAMETOOLONG;
 	}
 	return 0;
+}
+
+bool statedir_is_lasting(const char *dir)
+{
+	struct statfs st;
+	uint32_t type;
+
+	if (statfs(dir, &st) < 0)
+		return true;
+	/* The field may be signed, and has 64 bits or 32. */
+	type = (uint32_t)st.f_type;
+	return type != TMPFS_MAGIC && type != RAMFS_MAGIC;
 }

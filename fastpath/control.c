@@ -21,7 +21,6 @@
 enum {
 	FRESH_MS = 5000,
 	RETRY_MS = 1, /* a worker's mailbox was full */
-	RECLAIM_MS = 20, /* memory or keys still in use by a worker */
 	EVENTS = 32,
 };
 
@@ -216,7 +215,7 @@ static void set_ctl_events(struct control *c, bool blocked)
 /* After the events: what they left to do. */
 static void finish_turn(struct control *c)
 {
-	struct mono due;
+	struct mono due = MONO_NEVER;
 	bool blocked, waiting = false;
 	int r;
 
@@ -225,6 +224,7 @@ static void finish_turn(struct control *c)
 	if (c->running) {
 		waiting = control_keys_reap(c);
 		waiting |= table_reclaim(c->f.table);
+		due = control_report_run(c);
 	}
 	r = c->ctl ? ctlsock_flush(c->ctl) : 0;
 	if (r < 0)
@@ -233,9 +233,9 @@ static void finish_turn(struct control *c)
 		set_ctl_events(c, blocked);
 	if (mono_is_due(c->alone_until, c->now))
 		control_finish(c, 0, "no controld came");
-	due = c->alone_until;
+	due = mono_min(due, c->alone_until);
 	if (waiting)
-		due = mono_min(due, mono_add_ms(c->now, RECLAIM_MS));
+		due = mono_min(due, mono_add_ms(c->now, CONTROL_RECLAIM_MS));
 	if (blocked)
 		due = mono_min(due, mono_add_ms(c->now, RETRY_MS));
 	arm(c, due);
@@ -294,6 +294,7 @@ void control_fini(struct control *c)
 	ctlsock_free(c->ctl);
 	control_routes_free(c);
 	table_free(c->f.table);
+	control_sessions_fini(c);
 	keys_free(c->f.keys);
 	free(c->f.links);
 	free(c->links);

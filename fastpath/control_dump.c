@@ -35,6 +35,20 @@ static void put_route(void *ctx, const struct ctl_route *route)
 	ctlsock_put(c->ctl, CTL_ROUTE, route, sizeof(*route), NULL, 0);
 }
 
+static void put_session(void *ctx, const struct ctl_session_info *info)
+{
+	const struct control *c = ctx;
+
+	ctlsock_put(c->ctl, CTL_SESSION_INFO, info, sizeof(*info), NULL, 0);
+}
+
+static void put_key(void *ctx, const struct ctl_key_info *info)
+{
+	const struct control *c = ctx;
+
+	ctlsock_put(c->ctl, CTL_KEY_INFO, info, sizeof(*info), NULL, 0);
+}
+
 static void put_held(struct control *c)
 {
 	ctlsock_put(c->ctl, CTL_CONFIG, &c->config, sizeof(c->config), NULL, 0);
@@ -46,6 +60,8 @@ static void put_held(struct control *c)
 		ctlsock_put(c->ctl, CTL_NODE, &c->node, sizeof(c->node), NULL, 0);
 	put_links(c);
 	control_routes_each(c, put_route, c);
+	control_sessions_each(c, put_session, c);
+	control_report_each_key(c, put_key, c);
 }
 
 void control_dump(struct control *c)

@@ -71,12 +71,14 @@ void control_keys_add(struct control *c, const struct ctl_key *key)
 	const struct table_entry *e;
 	uint32_t slot;
 
-	if (!c->running) {
-		control_refuse(c, "KEY before START");
+	if (!c->running || key->way > CTL_WAY_HOLD) {
+		control_refuse(c, c->running ? "KEY: way" : "KEY before START");
 		return;
 	}
 	e = table_find(c->f.table, key->net64);
-	if (!e || !e->key || !pubkey_eq(&keys_slot(c->f.keys, e->key)->pk, pk)) {
+	if (e && e->key && pubkey_eq(&keys_slot(c->f.keys, e->key)->pk, pk)) {
+		control_sessions_link(c, e->key, key);
+	} else {
 		if (c->going_count == CONTROL_KEYS_GOING)
 			reap_soon(c);
 		slot = c->going_count < CONTROL_KEYS_GOING ? add_slot(c, key) : 0;
@@ -84,6 +86,7 @@ void control_keys_add(struct control *c, const struct ctl_key *key)
 			control_refuse(c, "KEY: no slot free");
 			return;
 		}
+		control_sessions_link(c, slot, key);
 		replace(c, key->net64, slot);
 	}
 	control_mail_put_all(c, CTL_NO_KEY, &look_again, sizeof(look_again));

@@ -4,7 +4,6 @@
 #define LOG_MODULE "links"
 #include "fastpath/control_state.h"
 
-#include "fastpath/stats.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,14 +107,7 @@ void control_links_tlv(struct control *c, const struct ctl_tlv *tlv, size_t len)
 		control_mail_put(c, control_links_owner(c, tlv->link), CTL_TLV, tlv, len);
 }
 
-/* What cannot go up is dropped: links and round trips are remembered here, the rest is asked or told again. */
-static void forward(struct control *c, enum ctl_type type, const void *body, size_t len)
-{
-	if (!control_send(c, type, body, len) && type == CTL_TLV)
-		stat_inc(&c->f.lanes->stats[0], STAT_drop_ctl_full);
-}
-
-static void on_down(struct control *c, const struct ctl_link_down *down)
+void control_links_down(struct control *c, const struct ctl_link_down *down)
 {
 	struct ctl_link_info *l = find(c, down->link);
 
@@ -126,19 +118,10 @@ static void on_down(struct control *c, const struct ctl_link_down *down)
 	log_debug("link down link=%u reason=%u", down->link, down->reason);
 }
 
-static void on_rtt(const struct control *c, const struct ctl_link_rtt *rtt)
+void control_links_rtt(const struct control *c, const struct ctl_link_rtt *rtt)
 {
 	struct ctl_link_info *l = find(c, rtt->link);
 
 	if (l)
 		l->rtt_us = rtt->rtt_us;
-}
-
-void control_links_event(struct control *c, enum ctl_type type, const void *body, size_t len)
-{
-	if (type == CTL_LINK_DOWN)
-		on_down(c, body);
-	else if (type == CTL_LINK_RTT)
-		on_rtt(c, body);
-	forward(c, type, body, len);
 }

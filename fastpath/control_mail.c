@@ -129,7 +129,7 @@ void control_mail_read(struct control *c, unsigned worker)
 		c->mail[worker].unread = mail_next(out, &type, &body, &len);
 		if (!c->mail[worker].unread)
 			return;
-		control_links_event(c, (enum ctl_type)type, body, len);
+		control_records_event(c, (enum ctl_type)type, body, len);
 	}
 }
 

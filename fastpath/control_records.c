@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The records of controld, each to the file that knows what to do with it. ctlsock has checked that a body is at least
- * as long as its struct, and that a descriptor came where one belongs. */
+/* The records of controld, each to the file that knows what to do with it; and those of the workers, which go up as
+ * they are. ctlsock has checked that a body is at least as long as its struct, and that a descriptor came where one
+ * belongs. */
 #define LOG_MODULE "control"
 #include "fastpath/control_state.h"
 
+#include "fastpath/stats.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -63,6 +65,33 @@ static void take_with_fd(struct control *c, enum ctl_type type, const void *body
 		control_links_adopt(c, body, fd);
 }
 
+/* Records about keys; true: it was one. */
+static bool take_key(struct control *c, enum ctl_type type, const void *body)
+{
+	switch (type) {
+	case CTL_KEY:
+		control_keys_add(c, body);
+		return true;
+	case CTL_NO_KEY:
+		control_keys_none(c, body);
+		return true;
+	case CTL_POLICY:
+		control_sessions_policy(c, body);
+		return true;
+	case CTL_SESSION_KEY:
+		control_sessions_add(c, body);
+		return true;
+	case CTL_SESSION_MOVE:
+		control_sessions_move(c, body);
+		return true;
+	case CTL_SESSION_DEL:
+		control_sessions_del(c, body);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void take_plain(struct control *c, enum ctl_type type, const void *body, size_t len)
 {
 	switch (type) {
@@ -83,12 +112,6 @@ static void take_plain(struct control *c, enum ctl_type type, const void *body, 
 		break;
 	case CTL_ROUTE_DEL:
 		control_routes_del(c, body);
-		break;
-	case CTL_KEY:
-		control_keys_add(c, body);
-		break;
-	case CTL_NO_KEY:
-		control_keys_none(c, body);
 		break;
 	case CTL_START:
 		control_setup_start(c);
@@ -122,6 +145,18 @@ void control_records_take(void *ctx, enum ctl_type type, const void *body, size_
 	}
 	if (fd >= 0)
 		take_with_fd(c, type, body, fd);
-	else
+	else if (!take_key(c, type, body))
 		take_plain(c, type, body, len);
+}
+
+/* What cannot go up is dropped: links, round trips and confirmations are remembered here, the rest is asked or told
+ * again. */
+void control_records_event(struct control *c, enum ctl_type type, const void *body, size_t len)
+{
+	if (type == CTL_LINK_DOWN)
+		control_links_down(c, body);
+	else if (type == CTL_LINK_RTT)
+		control_links_rtt(c, body);
+	if (!control_send(c, type, body, len) && type == CTL_TLV)
+		stat_inc(&c->f.lanes->stats[0], STAT_drop_ctl_full);
 }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STOP_WAIT_MS = 2000 };
+enum { STOP_WAIT_MS = 2000, HOME = 1 /* the number of this fastpath: the first of its node */ };
 
 /* fd is a memory file of exactly so many bytes whose size nobody can change any more. */
 static bool is_sealed(int fd, size_t bytes)
@@ -129,8 +129,10 @@ static int make_tables(struct control *c, const struct aead *aead)
 {
 	struct fastpath *f = &c->f;
 	struct pubkey own;
+	int r;
 
 	memcpy(own.b, c->config.public_key, sizeof(own.b));
+	f->number = HOME;
 	f->config = c->config;
 	f->network = network_find(c->config.network);
 	f->own_address = c->config.address;
@@ -140,6 +142,9 @@ static int make_tables(struct control *c, const struct aead *aead)
 	c->links = calloc(LIMIT_LINK_SLOTS, sizeof(c->links[0]));
 	if (!f->table || !f->links || !c->links)
 		return -ENOMEM;
+	r = control_sessions_init(c, aead, LIMIT_SESSION_ROWS);
+	if (r < 0)
+		return r;
 	f->keys = keys_new(aead, &own, LIMIT_KEY_SLOTS);
 	return f->keys ? 0 : -errno;
 }

@@ -20,10 +20,11 @@ struct control_times {
 	int64_t grace_ms; /* and after it */
 };
 
-enum { CONTROL_KEYS_GOING = 64 };
+enum { CONTROL_KEYS_GOING = 64, CONTROL_RECLAIM_MS = 20 /* memory or keys still in use by a worker */ };
 
 struct control_route; /* control_routes.c */
 struct control_letter; /* control_mail.c */
+struct control_sessions; /* control_sessions.h */
 
 /* A pair of mailboxes of a worker. */
 struct control_mail {
@@ -60,6 +61,7 @@ struct control {
 	struct control_route *routes; /* owned, hash by prefix */
 
 	struct control_mail mail[LIMIT_WORKERS], user_mail[LIMIT_WORKERS];
+	struct control_sessions *sessions; /* owned; NULL before START */
 
 	/* Keys taken out of the table whose slots may still be held by a worker. */
 	struct {
@@ -86,8 +88,9 @@ void control_finish(struct control *c, int exit_code, const char *why);
 /* Adds to what the loop waits for. 0 or -errno. */
 MUST_CHECK int control_watch_worker(struct control *c, unsigned worker);
 
-/* control_records.c: a record of controld (ctlsock_ops) */
+/* control_records.c: a record of controld (ctlsock_ops); a record of a worker, not user data */
 void control_records_take(void *ctx, enum ctl_type type, const void *body, size_t len, int fd);
+void control_records_event(struct control *c, enum ctl_type type, const void *body, size_t len);
 
 /* control_setup.c: what comes before START, START itself, and the end of the workers */
 void control_setup_config(struct control *c, const struct ctl_config *config);
@@ -113,10 +116,11 @@ void control_links_tlv(struct control *c, const struct ctl_tlv *tlv, size_t len)
 bool control_links_has(const struct control *c, uint32_t link);
 /* The worker that has the link. */
 unsigned control_links_owner(const struct control *c, uint32_t link);
-/* A record of a worker. */
-void control_links_event(struct control *c, enum ctl_type type, const void *body, size_t len);
+/* What a worker said of its link. */
+void control_links_down(struct control *c, const struct ctl_link_down *down);
+void control_links_rtt(const struct control *c, const struct ctl_link_rtt *rtt);
 
-/* control_user.c: message packets */
+/* control_user.c: messages, and what makes sessions */
 void control_user_down(struct control *c, const struct ctl_user_down *down, size_t len);
 /* A record of a worker. */
 void control_user_up(struct control *c, const void *body, size_t len);
@@ -126,6 +130,25 @@ void control_keys_add(struct control *c, const struct ctl_key *key);
 void control_keys_none(struct control *c, const struct ctl_no_key *none);
 /* Wipes slots that no worker holds any more. True if some still wait. */
 bool control_keys_reap(struct control *c);
+
+/* control_sessions.c: session keys, and the policies that belong to them. Before the workers are made: cap is the most
+ * keys (LIMIT_SESSION_ROWS); flags that an earlier process held are freed. 0 or -errno. */
+MUST_CHECK int control_sessions_init(struct control *c, const struct aead *aead, uint32_t cap);
+/* After the workers ended: wipes all. */
+void control_sessions_fini(struct control *c);
+void control_sessions_add(struct control *c, const struct ctl_session_key *key);
+void control_sessions_move(struct control *c, const struct ctl_session_move *move);
+void control_sessions_del(struct control *c, const struct ctl_session_del *del);
+void control_sessions_policy(struct control *c, const struct ctl_policy *policy);
+/* Of the static key in the slot, which may be new: its policy, and the session that it names. */
+void control_sessions_link(struct control *c, uint32_t slot, const struct ctl_key *key);
+/* For the dump: all that are not yet wiped. A new controld is told their use from the start. */
+void control_sessions_each(struct control *c, void (*give)(void *ctx, const struct ctl_session_info *info), void *ctx);
+
+/* control_report.c: what is told of keys upwards, and the end of those too old. For the dump: all static keys. */
+void control_report_each_key(struct control *c, void (*give)(void *ctx, const struct ctl_key_info *info), void *ctx);
+/* After each turn. Returns when to be called again at the latest. */
+struct mono control_report_run(struct control *c);
 
 /* control_mail.c: to and from the workers' mailboxes */
 void control_mail_put(struct control *c, unsigned worker, enum ctl_type type, const void *body, size_t len);

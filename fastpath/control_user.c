@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Message packets between controld and the workers. What goes down is checked here, so that this node sends as itself
- * only; it goes to the worker that has the link of its route, in order as long as the route stays. */
+/* Messages, and what makes sessions, between controld and the workers. What goes down is checked here, so that this
+ * node sends as itself only; it goes to the worker that has the link of its route, in order as long as the route stays.
+ */
 #include "fastpath/control_state.h"
 
 #include "fastpath/stats.h"
+
+/* CONTROL names the session that it goes in; nothing else does. */
+static const char *type_problem(const struct ctl_user_down *down)
+{
+	const bool is_control = down->type == WIRE_USER_CONTROL;
+	const bool is_other =
+		down->type == WIRE_USER_MESSAGE || (down->type >= WIRE_USER_INIT && down->type <= WIRE_USER_HINT);
+
+	if (!is_control && !is_other)
+		return "USER_DOWN: type";
+	return is_control == (down->session != 0) ? NULL : "USER_DOWN: session";
+}
 
 static const char *problem(const struct control *c, const struct ctl_user_down *down)
 {
@@ -11,8 +24,8 @@ static const char *problem(const struct control *c, const struct ctl_user_down *
 
 	if (!c->running)
 		return "USER_DOWN before START";
-	if (down->type != WIRE_USER_MESSAGE)
-		return "USER_DOWN: type";
+	if (type_problem(down))
+		return type_problem(down);
 	if (ip6_net64(&down->src) != c->f.own_net64)
 		return "USER_DOWN: source not ours";
 	if (to == c->f.own_net64 || !prefix_has(&c->f.network->overlay, &down->dst))

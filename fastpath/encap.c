@@ -25,6 +25,21 @@ static uint32_t read_be32(const uint8_t *p)
 	return __builtin_bswap32(v);
 }
 
+#ifdef NONCE_AUDIT
+void (*encap_audit)(uint64_t prefix);
+
+static void audit(uint64_t prefix)
+{
+	if (encap_audit)
+		encap_audit(prefix);
+}
+#else
+static void audit(uint64_t prefix)
+{
+	(void)prefix;
+}
+#endif
+
 /* A new prefix: listed before it is used. The slot's number of unused counters is zeroed first, so that a reader who
  * meets the old prefix or the new one finds nothing sealed under it. */
 static void draw(struct nonce_lane *l)
@@ -35,6 +50,7 @@ static void draw(struct nonce_lane *l)
 	randombytes_buf(&l->prefix, sizeof(l->prefix));
 	l->prefix >>= 1;
 	l->next = 0;
+	audit(l->prefix);
 	l->slot = &l->lanes->prefixes[__atomic_fetch_add(&h->prefix_count, 1, __ATOMIC_RELAXED) % LIMIT_NONCE_PREFIXES];
 	__atomic_store_n(&l->slot->next, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&l->slot->prefix, l->prefix, __ATOMIC_RELEASE);
@@ -118,6 +134,12 @@ size_t encap_seal(const struct aead *a, struct nonce_lane *lane, struct key_slot
 	return WIRE_DATA_HEADER_BYTES + (size_t)sealed_len;
 }
 
+/* CONTROL is for sessions. */
+static bool is_static_type(uint8_t type)
+{
+	return type <= WIRE_USER_ICMP || (type >= WIRE_USER_INIT && type <= WIRE_USER_HINT);
+}
+
 enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
 			struct encap_opened *out)
 {
@@ -134,14 +156,14 @@ enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *fra
 	count(&key->opened);
 	if (plain[0] != WIRE_USER_VERSION)
 		return STAT_drop_user_version;
-	if (plain[1] > WIRE_USER_ICMP)
+	if (!is_static_type(plain[1]))
 		return STAT_drop_user_type;
 	*out = (struct encap_opened){
 		.body = plain + WIRE_USER_HEADER_BYTES, .len = job.len - WIRE_USER_HEADER_BYTES, .type = plain[1]};
 	return 0;
 }
 
-enum stat_id encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64, uint8_t hop_limit,
+enum stat_id encap_check_l3(const uint8_t *frame, uint64_t key_net64, uint64_t own_net64, uint8_t hop_limit,
 			    struct encap_opened *p)
 {
 	struct wire_data outer;
@@ -156,7 +178,7 @@ enum stat_id encap_check_l3(const uint8_t *frame, const struct key_slot *key, ui
 	memcpy(&outer, frame, sizeof(outer));
 	memcpy(&src, p->body + 8, sizeof(src));
 	memcpy(&dst, p->body + 24, sizeof(dst));
-	if (!ip6_eq(&src, &outer.src) || ip6_net64(&src) != key->net64)
+	if (!ip6_eq(&src, &outer.src) || ip6_net64(&src) != key_net64)
 		return STAT_drop_inner_source;
 	if (!ip6_eq(&dst, &outer.dst) || ip6_net64(&dst) != own_net64)
 		return STAT_drop_inner_destination;

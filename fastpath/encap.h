@@ -57,7 +57,12 @@ MUST_CHECK enum stat_id encap_open(const struct aead *a, struct key_slot *key, u
 /* An opened L3 packet: version 6, payload length fits, inner addresses equal the frame's, source inside the key's /64,
  * destination inside ours. Cuts surplus bytes (*len), sets the hop limit to min(hop_limit, inner). 0 or STAT_drop_*.
  * hop_limit: of the frame, already decremented. */
-MUST_CHECK enum stat_id encap_check_l3(const uint8_t *frame, const struct key_slot *key, uint64_t own_net64,
-				       uint8_t hop_limit, struct encap_opened *p);
+MUST_CHECK enum stat_id encap_check_l3(const uint8_t *frame, uint64_t key_net64, uint64_t own_net64, uint8_t hop_limit,
+				       struct encap_opened *p);
+
+#ifdef NONCE_AUDIT
+/* Test builds: told of every prefix before it is used. NULL: nobody listens. */
+extern void (*encap_audit)(uint64_t prefix);
+#endif
 
 #endif

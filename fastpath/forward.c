@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One read of a link: judged in batches, transit gathered into runs where it lies, own frames opened in place and
- * coalesced towards the TUN. The read buffer is reused when forward_read() returns: by then every run is written. */
+/* One read of a link: judged in batches, transit gathered into runs where it lies, own frames opened in place
+ * (local.c) and coalesced towards the TUN. The read buffer is reused when forward_read() returns: by then every run is
+ * written. */
 #include "fastpath/worker_state.h"
 #include <errno.h>
 #include <sys/socket.h>
@@ -71,7 +72,7 @@ static void frame_in(struct worker *w, const struct link *from, struct transit *
 	}
 	--*hop_limit;
 	if (net64 == w->own_net64) {
-		forward_local(w, p->bytes, p->len, from->id);
+		local_frame(w, p->bytes, p->len, from->id);
 		return;
 	}
 	link = route(w, p->bytes, net64);
@@ -79,51 +80,6 @@ static void frame_in(struct worker *w, const struct link *from, struct transit *
 		transit_add(w, t, link, p);
 	else
 		drop_reported(w, &no_route, STAT_drop_no_route, p);
-}
-
-static void deliver_l3(struct worker *w, uint8_t *frame, const struct key_slot *key, struct encap_opened *o)
-{
-	const uint8_t hop_limit = frame[offsetof(struct wire_data, hop_limit)];
-	const enum stat_id drop = encap_check_l3(frame, key, w->own_net64, hop_limit, o);
-
-	if (drop)
-		stat_inc(w->stats, drop);
-	else
-		gso_join_add(&w->join, o->body, o->len);
-}
-
-void forward_local(struct worker *w, uint8_t *frame, size_t len, uint32_t link)
-{
-	const uint64_t net64 = net64_at(frame + offsetof(struct wire_data, src));
-	const struct table_entry *e = worker_find(w, &w->from, net64);
-	const struct wait_packet waiting = {.kind = WAIT_OPEN, .bytes = frame, .len = len, .link = link};
-	struct key_slot *key = worker_key(w, e);
-	struct encap_opened opened;
-	enum stat_id drop;
-
-	if (!key && !worker_is_other(w, net64)) {
-		stat_inc(w->stats, STAT_drop_no_key);
-		return;
-	}
-	if (!key) {
-		wait_add(&w->wait, net64, &waiting, w->now);
-		worker_want_key(w, net64, false);
-		return;
-	}
-	drop = encap_open(w->aead, key, frame, len, &opened);
-	if (drop == STAT_drop_open_short || drop == STAT_drop_open_failed) {
-		stat_inc(w->stats, drop);
-		return;
-	}
-	stat_inc(w->stats, STAT_opened);
-	if (drop)
-		stat_inc(w->stats, drop);
-	else if (opened.type == WIRE_USER_L3)
-		deliver_l3(w, frame, key, &opened);
-	else if (opened.type == WIRE_USER_ICMP)
-		oob_receive(w, frame, &opened);
-	else
-		user_receive(w, frame, key, &opened, link);
 }
 
 static void batch_in(struct worker *w, struct link *l, const struct stream_batch *b, unsigned *ihus)

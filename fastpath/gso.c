@@ -219,6 +219,11 @@ static void write_udp(uint8_t *p, uint16_t length, uint64_t sum)
 	write_checksum(p + IP6_HEADER_BYTES + UDP_CSUM_OFFSET, csum_add_be16(sum, length), true);
 }
 
+uint32_t gso_cut_count(const struct gso_cut *c)
+{
+	return c->size ? (uint32_t)((c->len - c->header_len + c->size - 1) / c->size) : 1;
+}
+
 uint8_t *gso_cut_next(struct gso_cut *c, size_t *len)
 {
 	uint8_t *p = c->packet + c->at;

@@ -35,6 +35,8 @@ struct gso_cut {
 /* Judges what was read from the TUN; false if it is not an IPv6 packet of at least 40 bytes whose lengths fit, or a
  * super-packet that cannot be cut (not TCPv6 nor UDPv6, nonsensical sizes): nothing may be read from it then. */
 MUST_CHECK bool gso_cut_init(struct gso_cut *c, const struct gso_header *h, uint8_t *packet, size_t len);
+/* How many packets there are, before the first is taken. */
+uint32_t gso_cut_count(const struct gso_cut *c);
 /* The next packet, complete with checksum; NULL when there is none. It stays valid, with 4 writable bytes before it,
  * until the next call (its header is laid over payload that was handed out before). */
 uint8_t *gso_cut_next(struct gso_cut *c, size_t *len);

@@ -62,19 +62,30 @@ static bool local_rate_pass(struct worker *w)
 	return w->local_count < LIMIT_ICMP_LOCAL_PER_SECOND && ++w->local_count;
 }
 
-static void drop_reported(struct worker *w, const struct judgement *j, const uint8_t *packet, size_t len)
+static void report(struct worker *w, const struct icmp_error *e, const uint8_t *packet, size_t len)
 {
 	uint8_t icmp[ICMP_LOCAL_MAX_BYTES];
 
-	stat_inc(w->stats, j->drop);
-	if (!j->report)
-		return;
 	if (icmp_is_forbidden_about(packet, len) || !local_rate_pass(w)) {
 		stat_inc(w->stats, STAT_icmp_suppressed);
 		return;
 	}
 	stat_inc(w->stats, STAT_icmp_local);
-	host_write(w, icmp, icmp_local(&j->error, &w->f->own_address, packet, len, icmp));
+	host_write(w, icmp, icmp_local(e, &w->f->own_address, packet, len, icmp));
+}
+
+static void drop_reported(struct worker *w, const struct judgement *j, const uint8_t *packet, size_t len)
+{
+	stat_inc(w->stats, j->drop);
+	if (j->report)
+		report(w, &j->error, packet, len);
+}
+
+void host_refuse(struct worker *w, const uint8_t *packet, size_t len)
+{
+	static const struct icmp_error no_session = {.type = ICMP_UNREACHABLE, .code = ICMP_NO_ROUTE};
+
+	report(w, &no_session, packet, len);
 }
 
 static struct judgement refusal(enum stat_id drop, uint8_t type, uint8_t code)
@@ -109,16 +120,16 @@ static struct judgement judge(struct worker *w, const uint8_t *packet)
 	return j;
 }
 
-static void wait_for_key(struct worker *w, const struct judgement *j, const uint8_t *packet, size_t len)
+static void wait_for(struct worker *w, enum secure_how how, const struct judgement *j, const uint8_t *packet,
+		     size_t len)
 {
-	const struct wait_packet waiting = {.kind = WAIT_SEAL, .bytes = packet, .len = len};
+	struct wait_packet waiting = {.kind = WAIT_SEAL, .bytes = packet, .len = len};
 
-	wait_add(&w->wait, j->net64, &waiting, w->now);
-	worker_want_key(w, j->net64, true);
+	secure_wait(w, how, j->key, j->net64, &waiting);
 }
 
 /* Seals into the buffer, behind what is there: the size of the frame. */
-static size_t seal(struct worker *w, const struct judgement *j, uint8_t *packet, size_t len)
+static size_t seal(struct worker *w, enum secure_how how, const struct judgement *j, uint8_t *packet, size_t len)
 {
 	struct ip6 src, dst;
 	const struct encap_packet p = {.plain = packet,
@@ -127,13 +138,15 @@ static size_t seal(struct worker *w, const struct judgement *j, uint8_t *packet,
 				       .hop_limit = packet[OFFSET_HOP_LIMIT],
 				       .src = &src,
 				       .dst = &dst};
-	size_t size;
 
 	memcpy(&src, packet + OFFSET_SRC, sizeof(src));
 	memcpy(&dst, packet + OFFSET_DST, sizeof(dst));
-	size = encap_seal(w->aead, &w->lane, j->key, &p, w->seal_buffer + w->seal_used);
-	w->seal_used += size;
-	return size;
+	return secure_seal(w, how, j->key, &p);
+}
+
+static bool leaves(enum secure_how how)
+{
+	return how == SECURE_STATIC || how == SECURE_SESSION;
 }
 
 /* Cuts and seals all packets of a super-packet that was judged good. */
@@ -142,18 +155,20 @@ static void send_cut(struct worker *w, struct gso_cut *cut, const struct judgeme
 	struct judgement too_big = {
 		.drop = STAT_drop_tun_size, .report = true, .error = {.type = ICMP_TOO_BIG, .parameter = w->mtu}};
 	uint8_t *run = w->seal_buffer + w->seal_used, *packet;
+	uint32_t left = gso_cut_count(cut), count = 0;
+	enum secure_how how;
 	size_t len, bytes = 0;
-	uint32_t count = 0, all = 0;
 
-	while ((packet = gso_cut_next(cut, &len))) {
-		all++;
+	stat_add(w->stats, STAT_tun_rx_packets, left);
+	for (; (packet = gso_cut_next(cut, &len)); left--) {
 		if (len > w->mtu) {
 			drop_reported(w, &too_big, packet, len);
 			too_big.report = false;
 			continue;
 		}
-		if (!j->key) {
-			wait_for_key(w, j, packet, len);
+		how = secure_data(w, j->key, left);
+		if (!leaves(how)) {
+			wait_for(w, how, j, packet, len);
 			continue;
 		}
 		if (w->seal_used + len + WIRE_OVERHEAD_BYTES > WORKER_SEAL_BUFFER_BYTES) {
@@ -162,11 +177,9 @@ static void send_cut(struct worker *w, struct gso_cut *cut, const struct judgeme
 			run = w->seal_buffer;
 			bytes = count = 0;
 		}
-		bytes += seal(w, j, packet, len);
+		bytes += seal(w, how, j, packet, len);
 		count++;
-		stat_inc(w->stats, STAT_sealed);
 	}
-	stat_add(w->stats, STAT_tun_rx_packets, all);
 	worker_flow_to(w, &w->host, j->link);
 	if (count)
 		links_send(w, j->link, run, bytes, count);
@@ -199,23 +212,22 @@ static void super_packet(struct worker *w, const struct tunq_packet *p)
 void host_packet(struct worker *w, uint8_t *packet, size_t len)
 {
 	const struct judgement j = judge(w, packet);
+	enum secure_how how;
 	uint8_t *frame;
-	size_t size;
 
 	if (j.drop) {
 		drop_reported(w, &j, packet, len);
 		return;
 	}
-	if (!j.key) {
-		wait_for_key(w, &j, packet, len);
+	how = secure_data(w, j.key, 1);
+	if (!leaves(how)) {
+		wait_for(w, how, &j, packet, len);
 		return;
 	}
 	if (w->seal_used + len + WIRE_OVERHEAD_BYTES > WORKER_SEAL_BUFFER_BYTES)
 		links_flush(w);
 	frame = w->seal_buffer + w->seal_used;
-	size = seal(w, &j, packet, len);
-	stat_inc(w->stats, STAT_sealed);
-	links_send(w, j.link, frame, size, 1);
+	links_send(w, j.link, frame, seal(w, how, &j, packet, len), 1);
 }
 
 static void watch(struct worker *w, uint32_t events)

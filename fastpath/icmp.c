@@ -188,7 +188,8 @@ enum stat_id icmp_oob_parse(uint8_t *body, size_t len, struct icmp_oob *out)
 	version = rd_be32(&r) >> 28;
 	payload_len = rd_be16(&r);
 	next = rd_u8(&r);
-	rd_take(&r, 1 + 2 * sizeof(struct ip6)); /* hop limit and addresses: those of the frame hold */
+	rd_take(&r, 1 + sizeof(struct ip6)); /* hop limit and source: those of the frame hold */
+	rd_bytes(&r, &icmp.origin, sizeof(icmp.origin));
 	if (version != 6 || next != NEXT_ICMP6 || payload_len != rd_left(&r))
 		return STAT_drop_icmp_malformed;
 	icmp.type = rd_u8(&r);

@@ -44,6 +44,7 @@ size_t icmp_oob_build(const struct icmp_error *e, const struct ip6 *base, const 
 /* A received report, parsed with every length checked; pointers into body. */
 struct icmp_oob {
 	struct ip6 about; /* destination of the dropped packet */
+	struct ip6 origin; /* its source */
 	uint8_t type, code;
 	uint32_t parameter; /* host order */
 	uint8_t *quote; /* sealed payload of our packet */

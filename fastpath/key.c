@@ -58,11 +58,11 @@ uint32_t keys_add(struct keys *k, uint64_t net64, const struct pubkey *pk, const
 	if (!slot)
 		return 0;
 	s = arena_slot(&k->arena, slot);
-	s->net64 = net64;
-	s->pk = *pk;
-	s->state = KEY_STATIC;
-	s->nonce_bit = memcmp(k->own.b, pk->b, sizeof(pk->b)) < 0;
-	s->used_s = __atomic_load_n(&k->latest_s, __ATOMIC_RELAXED);
+	*s = (struct key_slot){.net64 = net64,
+			       .pk = *pk,
+			       .state = KEY_STATIC,
+			       .nonce_bit = memcmp(k->own.b, pk->b, sizeof(pk->b)) < 0,
+			       .used_s = __atomic_load_n(&k->latest_s, __ATOMIC_RELAXED)};
 	k->aead->key_init(s + 1, secret);
 	__atomic_store_n(&k->used_s[slot], s->used_s, __ATOMIC_RELAXED);
 	k->hand = slot;
@@ -112,6 +112,14 @@ uint32_t keys_oldest(const struct keys *k)
 uint32_t keys_count(const struct keys *k)
 {
 	return k->count;
+}
+
+uint32_t keys_next(const struct keys *k, uint32_t slot)
+{
+	while (++slot <= arena_high(&k->arena))
+		if (__atomic_load_n(&k->used_s[slot], __ATOMIC_RELAXED))
+			return slot;
+	return 0;
 }
 
 struct key_slot *keys_slot(const struct keys *k, uint32_t slot)

@@ -18,7 +18,7 @@ void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame
 	struct key_slot *key;
 	struct wire_data dropped;
 	uint32_t link;
-	size_t size;
+	uint8_t *out;
 
 	memcpy(&dropped, frame, sizeof(dropped));
 	entry = worker_find(w, &w->from, ip6_net64(&dropped.src));
@@ -38,42 +38,55 @@ void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame
 	p.len = icmp_oob_build(e, &base, frame, len, p.plain);
 	if (w->seal_used + p.len + WIRE_OVERHEAD_BYTES > WORKER_SEAL_BUFFER_BYTES)
 		links_flush(w);
-	size = encap_seal(w->aead, &w->lane, key, &p, w->seal_buffer + w->seal_used);
-	links_send(w, link, w->seal_buffer + w->seal_used, size, 1);
-	w->seal_used += size;
-	stat_inc(w->stats, STAT_sealed);
+	out = w->seal_buffer + w->seal_used;
+	links_send(w, link, out, secure_seal(w, secure_report(w, key), key, &p), 1);
 	stat_inc(w->stats, STAT_icmp_sent);
+}
+
+/* Opens the quote of a packet that left statically. */
+static bool open_static(struct worker *w, struct key_slot *key, const struct icmp_oob *icmp, struct encap_opened *out)
+{
+	/* The report's own headers lie before the quote, so there is room for a frame's header. */
+	return nonce_is_ours(w->f->lanes, icmp->quote + icmp->quote_len - WIRE_NONCE_BYTES) &&
+	       !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES, WIRE_DATA_HEADER_BYTES + icmp->quote_len,
+			   out);
+}
+
+static bool open_in_session(struct worker *w, const uint32_t *slot, const struct icmp_oob *icmp,
+			    struct encap_opened *out)
+{
+	const struct skey_quote quote = {
+		.src = &icmp->origin, .dst = &icmp->about, .sealed = icmp->quote, .len = icmp->quote_len};
+	struct skey *s = secure_session(w, slot);
+
+	return s && skey_open_quote(w->f->skeys, s, &quote, w->now, out);
 }
 
 /* Opens the quote, which is a packet of ours; false: it is none. */
 static bool open_quote(struct worker *w, const struct icmp_oob *icmp, struct encap_opened *out)
 {
-	const struct table_entry *entry = table_find(w->f->table, ip6_net64(&icmp->about));
-	struct key_slot *key = worker_key(w, entry);
+	struct key_slot *key = worker_key(w, table_find(w->f->table, ip6_net64(&icmp->about)));
 
-	if (icmp->quote_len < WIRE_SEALED_MIN_BYTES || !key ||
-	    !nonce_is_ours(w->f->lanes, icmp->quote + icmp->quote_len - WIRE_NONCE_BYTES))
-		return false;
-	/* The report's own headers lie before the quote, so there is room for a frame's header. */
-	return !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES, WIRE_DATA_HEADER_BYTES + icmp->quote_len,
-			   out) &&
+	return icmp->quote_len >= WIRE_SEALED_MIN_BYTES && key &&
+	       (open_static(w, key, icmp, out) || open_in_session(w, &key->session, icmp, out) ||
+		open_in_session(w, &key->session_before, icmp, out)) &&
 	       out->type == WIRE_USER_L3;
 }
 
-void oob_receive(struct worker *w, const uint8_t *frame, const struct encap_opened *opened)
+void oob_receive(struct worker *w, const struct local_opened *o)
 {
 	uint8_t packet[ICMP_LOCAL_MAX_BYTES];
 	struct encap_opened original;
 	struct icmp_oob icmp;
 	struct icmp_report report;
 	struct wire_data header;
-	enum stat_id drop = icmp_oob_parse(opened->body, opened->len, &icmp);
+	enum stat_id drop = icmp_oob_parse(o->user.body, o->user.len, &icmp);
 	size_t len = 0;
 
 	if (!drop && !open_quote(w, &icmp, &original))
 		drop = STAT_drop_icmp_quote;
 	if (!drop) {
-		memcpy(&header, frame, sizeof(header));
+		memcpy(&header, o->frame, sizeof(header));
 		report = (struct icmp_report){.from = &header.src,
 					      .to = &header.dst,
 					      .hop_limit = header.hop_limit,

@@ -16,7 +16,8 @@ struct skeys {
 	const struct aead *aead; /* borrowed */
 	struct lanes *lanes; /* borrowed */
 	struct arena arena;
-	uint32_t count, mask;
+	uint32_t count; /* relaxed atomic */
+	uint32_t mask;
 	uint32_t *heads; /* owned, [mask + 1]; atomic: slot numbers */
 	uint32_t *links; /* owned, [cap + 1]; atomic: the next slot of the chain */
 };
@@ -125,7 +126,7 @@ int skeys_add(struct skeys *k, const struct skey_given *given, uint32_t *slot)
 	head = &k->heads[given->index & k->mask];
 	__atomic_store_n(&k->links[taken], *head, __ATOMIC_RELAXED);
 	__atomic_store_n(head, taken, __ATOMIC_RELEASE);
-	k->count++;
+	__atomic_store_n(&k->count, k->count + 1, __ATOMIC_RELAXED);
 	*slot = taken;
 	return 0;
 }
@@ -146,7 +147,7 @@ void skeys_wipe(struct skeys *k, uint32_t slot)
 
 	assert(s->state != SKEY_STATE_NONE && skeys_find(k, s->index) != s);
 	arena_give(&k->arena, slot);
-	k->count--;
+	__atomic_store_n(&k->count, k->count - 1, __ATOMIC_RELAXED);
 }
 
 void skeys_move(struct skeys *k, uint32_t slot, enum skey_state state)
@@ -157,7 +158,7 @@ void skeys_move(struct skeys *k, uint32_t slot, enum skey_state state)
 
 uint32_t skeys_count(const struct skeys *k)
 {
-	return k->count;
+	return __atomic_load_n(&k->count, __ATOMIC_RELAXED);
 }
 
 struct skey *skeys_slot(const struct skeys *k, uint32_t slot)
@@ -272,7 +273,7 @@ size_t skey_seal(struct skey_run *r, const struct encap_packet *p, uint8_t *out)
 	r->keys->aead->seal(send_key(r->key), &job);
 	r->packets++;
 	r->bytes += sealed_len;
-	r->data |= p->type != SKEY_USER_CONTROL;
+	r->data |= p->type != WIRE_USER_CONTROL;
 	return WIRE_DATA_HEADER_BYTES + (size_t)sealed_len;
 }
 
@@ -303,7 +304,27 @@ void skey_open_end(struct skey_opener *o)
 	o->data = false;
 }
 
-/* Where a packet comes from, as its nonce says. */
+/* What a nonce says. */
+struct nonce {
+	uint32_t index;
+	uint8_t lane;
+	uint64_t counter;
+};
+
+static struct nonce read_nonce(const uint8_t *p)
+{
+	uint32_t index;
+	uint64_t rest;
+
+	memcpy(&index, p, sizeof(index));
+	memcpy(&rest, p + sizeof(index), sizeof(rest));
+	rest = __builtin_bswap64(rest);
+	return (struct nonce){.index = __builtin_bswap32(index),
+			      .lane = (uint8_t)(rest >> COUNTER_BITS),
+			      .counter = rest & ((UINT64_C(1) << COUNTER_BITS) - 1)};
+}
+
+/* Where a packet comes from. */
 struct origin {
 	struct skey *key;
 	uint64_t counter;
@@ -322,23 +343,16 @@ static void take_key(struct skey_opener *o, struct skey *s)
 /* All that can be judged of a frame before it is opened. */
 static enum skey_verdict judge(struct skey_opener *o, const uint8_t *frame, size_t len, struct origin *from)
 {
-	const uint8_t *nonce = frame + len - WIRE_NONCE_BYTES;
-	uint64_t net64, rest;
-	uint32_t index;
-	struct skey *s;
+	const struct nonce nonce = read_nonce(frame + len - WIRE_NONCE_BYTES);
+	struct skey *const s = skeys_find(o->keys, nonce.index);
+	uint64_t net64;
 
-	memcpy(&index, nonce, sizeof(index));
-	memcpy(&rest, nonce + sizeof(index), sizeof(rest));
 	memcpy(&net64, frame + offsetof(struct wire_data, src), sizeof(net64));
-	rest = __builtin_bswap64(rest);
-	s = skeys_find(o->keys, __builtin_bswap32(index));
 	if (!s)
 		return SKEY_UNKNOWN;
 	if (__builtin_bswap64(net64) != s->net64)
 		return SKEY_FOREIGN;
-	*from = (struct origin){.key = s,
-				.lane = (uint8_t)(rest >> COUNTER_BITS),
-				.counter = rest & ((UINT64_C(1) << COUNTER_BITS) - 1)};
+	*from = (struct origin){.key = s, .lane = nonce.lane, .counter = nonce.counter};
 	take_key(o, s);
 	if (o->expired || from->counter >= SKEY_COUNTER_END)
 		return SKEY_EXPIRED;
@@ -380,9 +394,9 @@ static enum skey_verdict take_in(struct skey_opener *o, const struct origin *fro
 	*out = (struct skey_opened){.key = from->key, .confirms = confirms(from->key)};
 	if (plain[0] != WIRE_USER_VERSION)
 		return SKEY_VERSION;
-	if (type > WIRE_USER_ICMP && type != SKEY_USER_CONTROL)
+	if (type > WIRE_USER_ICMP && type != WIRE_USER_CONTROL)
 		return SKEY_TYPE;
-	o->data |= type != SKEY_USER_CONTROL;
+	o->data |= type != WIRE_USER_CONTROL;
 	out->user = (struct encap_opened){
 		.body = plain + WIRE_USER_HEADER_BYTES, .len = len - WIRE_USER_HEADER_BYTES, .type = type};
 	return SKEY_OK;
@@ -408,4 +422,36 @@ enum skey_verdict skey_open(struct skey_opener *o, uint8_t *frame, size_t len, s
 		return SKEY_FAILED;
 	verdict = accept_counter(o, &from);
 	return verdict ? verdict : take_in(o, &from, plain, job.len, out);
+}
+
+/* The nonce is one that we used not long ago. */
+static bool is_recent(const struct skey *s, const uint8_t *bytes)
+{
+	const struct nonce nonce = read_nonce(bytes);
+	uint64_t next;
+
+	if (nonce.index != s->far_index || nonce.lane >= s->far_lanes)
+		return false;
+	next = __atomic_load_n(&s->row->send[nonce.lane].next, __ATOMIC_RELAXED);
+	return nonce.counter < next && next - nonce.counter <= LIMIT_NONCE_QUOTE_WINDOW;
+}
+
+bool skey_open_quote(const struct skeys *k, struct skey *s, const struct skey_quote *q, struct mono now,
+		     struct encap_opened *out)
+{
+	struct ip6 aad[] = {*q->src, *q->dst};
+	struct aead_job job = {.out = q->sealed, .in = q->sealed, .aad = (uint8_t *)aad, .aad_len = sizeof(aad)};
+
+	_Static_assert(sizeof(aad) == AAD_BYTES, "both addresses");
+	if (q->len < WIRE_SEALED_MIN_BYTES || is_expired(k, s, now))
+		return false;
+	job.len = q->len - WIRE_SEAL_BYTES;
+	job.tag = q->sealed + job.len;
+	job.nonce = job.tag + WIRE_TAG_BYTES;
+	if (!is_recent(s, job.nonce) || !k->aead->open(send_key(s), &job) || q->sealed[0] != WIRE_USER_VERSION)
+		return false;
+	*out = (struct encap_opened){.body = q->sealed + WIRE_USER_HEADER_BYTES,
+				     .len = job.len - WIRE_USER_HEADER_BYTES,
+				     .type = q->sealed[1]};
+	return true;
 }

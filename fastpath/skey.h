@@ -15,8 +15,6 @@
 #include "fastpath/encap.h"
 #include "shared/base/mono.h"
 
-enum { SKEY_USER_CONTROL = 0x44 /* type of user data, in a session only */ };
-
 #define SKEY_BYTES_END (UINT64_C(1) << 42) /* both ways */
 #define SKEY_COUNTER_REKEY (UINT64_C(1) << 55)
 #define SKEY_COUNTER_END ((UINT64_C(1) << 56) - (UINT64_C(1) << 16))
@@ -78,7 +76,7 @@ void skeys_hide(struct skeys *k, uint32_t slot);
 /* Wipes a hidden slot and makes it free; no worker may hold it any more (epoch.h). */
 void skeys_wipe(struct skeys *k, uint32_t slot);
 void skeys_move(struct skeys *k, uint32_t slot, enum skey_state state);
-uint32_t skeys_count(const struct skeys *k); /* hidden ones too */
+uint32_t skeys_count(const struct skeys *k); /* hidden ones too; any thread */
 /* Slot by number, 1..; borrowed. */
 struct skey *skeys_slot(const struct skeys *k, uint32_t slot);
 uint32_t skeys_number(const struct skeys *k, const struct skey *s);
@@ -151,6 +149,19 @@ void skey_open_begin(struct skey_opener *o, const struct skeys *k, uint32_t owne
 /* Opens in place, as encap_open(). out is written where it opened for the first time. */
 MUST_CHECK enum skey_verdict skey_open(struct skey_opener *o, uint8_t *frame, size_t len, struct skey_opened *out);
 void skey_open_end(struct skey_opener *o);
+
+/* A sealed packet that an out-of-band ICMP quotes. */
+struct skey_quote {
+	const struct ip6 *src, *dst; /* it was sent with */
+	uint8_t *sealed;
+	size_t len;
+};
+/* Is it one that we sent under this key, which is not yet expired? Its nonce names the far index, and its counter lies
+ * within LIMIT_NONCE_QUOTE_WINDOW below the lane's next. Opens it in place with the key to send with. Touches no
+ * window.
+ */
+MUST_CHECK bool skey_open_quote(const struct skeys *k, struct skey *s, const struct skey_quote *q, struct mono now,
+				struct encap_opened *out);
 
 #ifdef NONCE_AUDIT
 /* Test builds: told of every range of counters before it is used. NULL: nobody listens. */

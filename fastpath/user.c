@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Message packets. Those of controld are sealed one behind the other, so that what goes to one link is one run; the
- * control thread has checked their addresses and type. Those that were opened here go up to controld, which trusts the
- * addresses it is told. */
+/* Messages, and what makes sessions. Those of controld are sealed one behind the other, so that what goes to one link
+ * is one run; the control thread has checked their addresses and type. Those that were opened here go up to controld,
+ * which trusts the addresses it is told. */
 #include "fastpath/worker_state.h"
 #include <assert.h>
 
@@ -13,7 +13,8 @@ _Static_assert(UINT16_MAX - sizeof(struct ctl_user_down) <= WIRE_SEALED_MAX_BYTE
 	       "what fits a record fits a frame");
 _Static_assert(UINT16_MAX <= WIRE_FRAME_MAX_BYTES, "and the waiting room");
 
-static void seal(struct worker *w, struct key_slot *key, struct ctl_user_down *down, size_t len, uint32_t link)
+static void seal(struct worker *w, enum secure_how how, struct key_slot *key, struct ctl_user_down *down, size_t len,
+		 uint32_t link)
 {
 	const struct ip6 src = down->src, dst = down->dst;
 	const struct encap_packet p = {.plain = (uint8_t *)(down + 1),
@@ -23,35 +24,55 @@ static void seal(struct worker *w, struct key_slot *key, struct ctl_user_down *d
 				       .src = &src,
 				       .dst = &dst};
 	uint8_t *frame;
-	size_t size;
 
 	if (w->seal_used + p.len + WIRE_OVERHEAD_BYTES > WORKER_SEAL_BUFFER_BYTES)
 		links_flush(w);
 	frame = w->seal_buffer + w->seal_used;
-	size = encap_seal(w->aead, &w->lane, key, &p, frame);
-	w->seal_used += size;
-	stat_inc(w->stats, STAT_sealed);
 	stat_inc(w->stats, STAT_user_sent);
 	worker_flow_to(w, &w->user, link);
-	links_send(w, link, frame, size, 1);
+	links_send(w, link, frame, secure_seal(w, how, key, &p), 1);
+}
+
+/* What makes a session cannot wait for one. */
+static enum secure_how how_to_seal(struct worker *w, struct key_slot *key, uint8_t type)
+{
+	if (type == WIRE_USER_MESSAGE)
+		return secure_data(w, key, 1);
+	assert(type >= WIRE_USER_INIT && type <= WIRE_USER_HINT);
+	return key ? SECURE_STATIC : SECURE_NO_KEY;
+}
+
+/* In the session that it names, which may have ended since. */
+static void control_packet(struct worker *w, struct ctl_user_down *down, size_t len, uint32_t link)
+{
+	if (secure_control(w, ip6_net64(&down->dst), down->session))
+		seal(w, SECURE_SESSION, NULL, down, len, link);
+	else
+		stat_inc(w->stats, STAT_drop_session_gone);
 }
 
 void user_packet(struct worker *w, struct ctl_user_down *down, size_t len)
 {
 	const uint64_t net64 = ip6_net64(&down->dst);
-	const struct wait_packet waiting = {.kind = WAIT_USER, .bytes = (const uint8_t *)down, .len = len};
+	struct wait_packet waiting = {.kind = WAIT_USER, .bytes = (const uint8_t *)down, .len = len};
 	const struct table_entry *e = worker_find(w, &w->to, net64);
 	const uint32_t link = table_link(e, &down->dst);
 	struct key_slot *key = worker_key(w, e);
+	enum secure_how how;
 
 	if (!link) {
 		stat_inc(w->stats, STAT_drop_no_route);
-	} else if (!key) {
-		wait_add(&w->wait, net64, &waiting, w->now);
-		worker_want_key(w, net64, true);
-	} else {
-		seal(w, key, down, len, link);
+		return;
 	}
+	if (down->type == WIRE_USER_CONTROL) {
+		control_packet(w, down, len, link);
+		return;
+	}
+	how = how_to_seal(w, key, down->type);
+	if (how == SECURE_STATIC || how == SECURE_SESSION)
+		seal(w, how, key, down, len, link);
+	else
+		secure_wait(w, how, key, net64, &waiting);
 }
 
 void user_stage(struct worker *w)
@@ -72,17 +93,17 @@ void user_stage(struct worker *w)
 	(void)worker_flow_pause(w, &w->user);
 }
 
-void user_receive(struct worker *w, const uint8_t *frame, const struct key_slot *key, const struct encap_opened *opened,
-		  uint32_t link)
+void user_receive(struct worker *w, const struct local_opened *o)
 {
-	struct ctl_user_up up = {.link = link, .type = opened->type, .key = CTL_USER_KEY_STATIC};
+	struct ctl_user_up up = {.session = o->session, .link = o->link, .type = o->user.type};
 	struct wire_data header;
 
-	memcpy(&header, frame, sizeof(header));
+	memcpy(&header, o->frame, sizeof(header));
 	up.src = header.src;
 	up.dst = header.dst;
-	/* The key was found by the source, the frame is here by its destination. */
-	assert(ip6_net64(&up.src) == key->net64 && ip6_net64(&up.dst) == w->own_net64);
-	if (!mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), opened->body, opened->len))
+	memcpy(up.public_key, o->pk->b, sizeof(up.public_key));
+	/* The key was found by the source or holds it, the frame is here by its destination. */
+	assert(ip6_net64(&up.src) == o->net64 && ip6_net64(&up.dst) == w->own_net64);
+	if (!mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), o->user.body, o->user.len))
 		stat_inc(w->stats, STAT_drop_ctl_full);
 }

@@ -88,6 +88,7 @@ static void drop_first(struct wait *w, struct wait_room *room, enum stat_id why)
 	const size_t bytes = record_bytes(wait_record_next(c)->len);
 
 	room->list.bytes -= bytes;
+	room->count--;
 	w->bytes -= bytes;
 	stat_inc(w->stats, why);
 	if (c->start < c->end)
@@ -123,34 +124,57 @@ static struct wait_room *room_to_lose(struct wait *w, bool own)
 	return best;
 }
 
-/* The room of the /64, an unused one, or else one that may be displaced, emptied; NULL: there is none. */
-static struct wait_room *room_for(struct wait *w, uint64_t net64, bool own)
+/* The room in use of the /64; NULL: none. */
+static struct wait_room *room_of(struct wait *w, uint64_t net64, enum wait_reason reason)
 {
-	struct wait_room *unused = NULL;
-
 	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
 		struct wait_room *room = &w->room[i];
 
-		if (room->used && room->net64 == net64)
+		if (room->used && room->net64 == net64 && room->reason == reason)
 			return room;
-		if (!room->used && !unused)
-			unused = room;
 	}
-	if (unused)
-		return unused;
-	unused = room_to_lose(w, own);
-	if (!unused)
+	return NULL;
+}
+
+/* An unused room, or else one that may be displaced, emptied; NULL: there is none. */
+static struct wait_room *room_free(struct wait *w, bool own)
+{
+	struct wait_room *room;
+
+	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++)
+		if (!w->room[i].used)
+			return &w->room[i];
+	room = room_to_lose(w, own);
+	if (!room)
 		return NULL;
-	w->bytes -= unused->list.bytes;
-	list_lose(w, &unused->list, STAT_drop_wait_full);
-	unused->used = false;
-	return unused;
+	w->bytes -= room->list.bytes;
+	list_lose(w, &room->list, STAT_drop_wait_full);
+	room->used = false;
+	return room;
+}
+
+/* The room for the packet; NULL: there is none. */
+static struct wait_room *room_for(struct wait *w, uint64_t net64, const struct wait_packet *p, bool own)
+{
+	struct wait_room *room = room_of(w, net64, p->reason);
+
+	if (room)
+		return room;
+	room = room_free(w, own);
+	if (room)
+		*room = (struct wait_room){.net64 = net64, .reason = p->reason};
+	return room;
+}
+
+static bool is_full(const struct wait_room *room)
+{
+	return room->reason == WAIT_SESSION && room->count >= LIMIT_HOLD_PACKETS_PER_NET64;
 }
 
 /* Makes room for so many bytes, in this room and in all. False: only own traffic could go, and this is a stranger's. */
 static bool make_space(struct wait *w, struct wait_room *room, size_t bytes, bool own)
 {
-	while (room->list.head && room->list.bytes + bytes > LIMIT_WAIT_BYTES_PER_NET64) {
+	while (room->list.head && (room->list.bytes + bytes > LIMIT_WAIT_BYTES_PER_NET64 || is_full(room))) {
 		if (room->own && !own)
 			return false;
 		drop_first(w, room, STAT_drop_wait_full);
@@ -191,11 +215,9 @@ void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struc
 {
 	const bool own = p->kind != WAIT_OPEN;
 	const size_t bytes = record_bytes(p->len);
-	struct wait_room *room = room_for(w, net64, own);
+	struct wait_room *room = room_for(w, net64, p, own);
 	struct wait_record *r;
 
-	if (room && !room->used)
-		*room = (struct wait_room){.net64 = net64};
 	if (!room || !make_space(w, room, bytes, own)) {
 		stat_inc(w->stats, STAT_drop_wait_full);
 		return;
@@ -207,6 +229,7 @@ void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struc
 		return;
 	}
 	w->bytes += bytes;
+	room->count++;
 	room->own |= own;
 	r->since_us = now.us;
 	r->len = (uint32_t)p->len & 0xffffff;
@@ -237,28 +260,41 @@ bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now)
 	return true;
 }
 
-bool wait_take(struct wait *w, uint64_t net64, struct wait_list *out)
+bool wait_has(struct wait *w, uint64_t net64, enum wait_reason reason)
 {
-	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
-		struct wait_room *room = &w->room[i];
-
-		if (!room->used || room->net64 != net64)
-			continue;
-		*out = room->list;
-		w->bytes -= room->list.bytes;
-		*room = (struct wait_room){0};
-		return true;
-	}
-	return false;
+	return room_of(w, net64, reason) != NULL;
 }
 
-void wait_expire(struct wait *w, struct mono now)
+bool wait_take(struct wait *w, uint64_t net64, enum wait_reason reason, struct wait_list *out)
+{
+	struct wait_room *room = room_of(w, net64, reason);
+
+	if (!room)
+		return false;
+	*out = room->list;
+	w->bytes -= room->list.bytes;
+	*room = (struct wait_room){0};
+	return true;
+}
+
+static struct mono room_due(const struct wait_room *room)
+{
+	const int64_t ms = room->reason == WAIT_SESSION ? LIMIT_HOLD_MS : LIMIT_WAIT_MS;
+
+	return mono_add_ms((struct mono){.us = room_since_us(room)}, ms);
+}
+
+void wait_expire(struct wait *w, struct mono now, void (*held)(void *ctx, struct wait_record *r), void *ctx)
 {
 	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
 		struct wait_room *room = &w->room[i];
+		const bool is_held = room->reason == WAIT_SESSION;
 
-		while (room->used && now.us - room_since_us(room) >= LIMIT_WAIT_MS * 1000)
-			drop_first(w, room, STAT_drop_no_key);
+		while (room->used && mono_is_due(room_due(room), now)) {
+			if (is_held)
+				held(ctx, record_at(room->list.head));
+			drop_first(w, room, is_held ? STAT_drop_no_session : STAT_drop_no_key);
+		}
 	}
 }
 
@@ -267,10 +303,8 @@ struct mono wait_due(const struct wait *w)
 	struct mono due = MONO_NEVER;
 
 	for (unsigned i = 0; i < LIMIT_WAIT_NET64S; i++) {
-		const struct wait_room *room = &w->room[i];
-
-		if (room->used)
-			due = mono_min(due, (struct mono){.us = room_since_us(room) + LIMIT_WAIT_MS * 1000});
+		if (w->room[i].used)
+			due = mono_min(due, room_due(&w->room[i]));
 	}
 	return due;
 }

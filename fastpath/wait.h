@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets that wait for the key of a /64: to be sealed (own traffic: the host's and controld's) or to be opened. A room
- * per /64, bounded in bytes, rooms and time: the oldest goes. Strangers never displace own traffic. Every packet lost
- * here is counted. */
+/* Packets that wait for the key of a /64: to be sealed (own traffic: the host's and controld's) or to be opened. And
+ * those that are held, until there is a session with its owner. A room per /64 and reason, bounded in bytes, rooms and
+ * time, for what is held in packets too: the oldest goes. Strangers never displace own traffic. Every packet lost here
+ * is counted. */
 #ifndef FASTPATH_WAIT_H
 #define FASTPATH_WAIT_H
 
@@ -14,6 +15,8 @@
 
 /* The bytes are a packet of the host, a record USER_DOWN, a frame. */
 enum wait_kind { WAIT_SEAL, WAIT_USER, WAIT_OPEN };
+
+enum wait_reason { WAIT_KEY, WAIT_SESSION };
 
 /* Before each packet in a chunk. Its last four bytes may be overwritten: they are the headroom of a packet of the host.
  */
@@ -32,6 +35,8 @@ struct wait_list {
 struct wait_room {
 	uint64_t net64;
 	bool used, own;
+	enum wait_reason reason;
+	uint32_t count; /* packets */
 	struct wait_list list;
 };
 
@@ -53,6 +58,7 @@ struct wait {
 
 struct wait_packet {
 	enum wait_kind kind;
+	enum wait_reason reason;
 	const uint8_t *bytes;
 	size_t len;
 	uint32_t link; /* WAIT_OPEN */
@@ -65,12 +71,14 @@ void wait_fini(struct wait *w);
 void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struct mono now);
 /* True if the key of the /64 may be asked for now; remembers that it was. Own traffic is not held up by strangers. */
 bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now);
+/* Something waits for the /64. */
+bool wait_has(struct wait *w, uint64_t net64, enum wait_reason reason);
 /* Takes what waits for the /64: the list becomes the caller's. False: nothing. */
-bool wait_take(struct wait *w, uint64_t net64, struct wait_list *out);
+bool wait_take(struct wait *w, uint64_t net64, enum wait_reason reason, struct wait_list *out);
 /* Counts what is in the list as lost for want of a key and gives its chunks back. */
 void wait_drop(struct wait *w, struct wait_list *list);
-/* Drops what waited too long. */
-void wait_expire(struct wait *w, struct mono now);
+/* Drops what waited too long. held: told of each packet that was held; it is counted already. */
+void wait_expire(struct wait *w, struct mono now, void (*held)(void *ctx, struct wait_record *r), void *ctx);
 /* When wait_expire() has something to do; MONO_NEVER if nothing waits. */
 struct mono wait_due(const struct wait *w);
 

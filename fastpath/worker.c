@@ -47,8 +47,14 @@ struct key_slot *worker_key(const struct worker *w, const struct table_entry *e)
 	if (!e || !e->key)
 		return NULL;
 	key = keys_slot(w->f->keys, e->key);
-	key_touch(w->f->keys, key, (uint32_t)(w->now.us / 1000000));
+	key_touch(w->f->keys, key, worker_now_s(w));
 	return key;
+}
+
+void worker_tell(struct worker *w, enum ctl_type type, const void *body, size_t len)
+{
+	if (!mail_put(w->out, (uint16_t)type, body, len, NULL, 0))
+		stat_inc(w->stats, STAT_drop_ctl_full);
 }
 
 void worker_want_key(struct worker *w, uint64_t net64, bool own)
@@ -56,8 +62,8 @@ void worker_want_key(struct worker *w, uint64_t net64, bool own)
 	const struct ctl_want_key want = {.net64 = net64, .own = own};
 
 	worker_due(w, mono_add_ms(w->now, LIMIT_WAIT_MS));
-	if (wait_may_ask(&w->wait, net64, own, w->now) && !mail_put(w->out, CTL_WANT_KEY, &want, sizeof(want), NULL, 0))
-		stat_inc(w->stats, STAT_drop_ctl_full);
+	if (wait_may_ask(&w->wait, net64, own, w->now))
+		worker_tell(w, CTL_WANT_KEY, &want, sizeof(want));
 }
 
 void worker_flow_to(const struct worker *w, struct worker_flow *flow, uint32_t link)
@@ -96,7 +102,7 @@ static void replay_one(struct worker *w, struct wait_record *r)
 		user_packet(w, (struct ctl_user_down *)(void *)r->bytes, r->len);
 		return;
 	case WAIT_OPEN:
-		forward_local(w, r->bytes, r->len, r->link);
+		local_frame(w, r->bytes, r->len, r->link);
 		return;
 	}
 }
@@ -112,14 +118,13 @@ static void replay_chunk(struct worker *w, struct chunk *c)
 	links_flush(w);
 }
 
-void worker_replay(struct worker *w, uint64_t net64)
+static void replay(struct worker *w, uint64_t net64, enum wait_reason reason, bool has_key)
 {
-	const struct table_entry *e = table_find(w->f->table, net64);
 	struct wait_list list;
 
-	if (!wait_take(&w->wait, net64, &list))
+	if (!wait_take(&w->wait, net64, reason, &list))
 		return;
-	if (!e || !e->key) {
+	if (!has_key) {
 		wait_drop(&w->wait, &list);
 		return;
 	}
@@ -130,6 +135,16 @@ void worker_replay(struct worker *w, uint64_t net64)
 		replay_chunk(w, c);
 		pool_give(w->pool, c);
 	}
+}
+
+void worker_replay(struct worker *w, uint64_t net64)
+{
+	struct key_slot *key = worker_key(w, table_find(w->f->table, net64));
+
+	/* What is held is older than what waits for a key. If it is still held, it stays where it is, and ages. */
+	if (wait_has(&w->wait, net64, WAIT_SESSION) && secure_data(w, key, 1) != SECURE_HELD)
+		replay(w, net64, WAIT_SESSION, key != NULL);
+	replay(w, net64, WAIT_KEY, key != NULL);
 }
 
 static void adopt(struct worker *w, const uint8_t *body, size_t len)
@@ -200,6 +215,12 @@ static void trim(struct worker *w)
 	w->busy = false;
 }
 
+static void not_held_longer(void *ctx, struct wait_record *r)
+{
+	if (r->kind == WAIT_SEAL)
+		host_refuse(ctx, r->bytes, r->len);
+}
+
 static void tick(struct worker *w)
 {
 	struct mono due = links_tick(w);
@@ -207,7 +228,7 @@ static void tick(struct worker *w)
 	links_flush(w);
 	host_resume(w);
 	w->user.paused = false;
-	wait_expire(&w->wait, w->now);
+	wait_expire(&w->wait, w->now, not_held_longer, w);
 	trim(w);
 	due = mono_min(due, mono_min(wait_due(&w->wait), w->trim_at));
 	if (due.us != MONO_NEVER.us)
@@ -251,6 +272,23 @@ static void turn(struct worker *w, const struct epoll_event *events, int count)
 	mail_kick(w->user_out);
 }
 
+static void batch_begin(struct worker *w)
+{
+	epoch_enter(&w->f->epoch, w->index);
+	w->now = mono_now();
+	w->to = w->from = (struct worker_memo){0};
+	nonce_lane_check(&w->lane);
+	skey_open_begin(&w->opener, w->f->skeys, w->f->number, w->now);
+}
+
+/* Nothing of what was found in tables is held after it. */
+static void batch_end(struct worker *w)
+{
+	secure_end(w);
+	skey_open_end(&w->opener);
+	epoch_leave(&w->f->epoch, w->index);
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -260,17 +298,12 @@ static void *run(void *arg)
 	snprintf(name, sizeof(name), "worker%u", w->index);
 	pthread_setname_np(pthread_self(), name);
 	while (!w->stop) {
-		int count;
+		const int count = epoll_wait(w->epoll_fd, events, EVENTS, w->user_unread && !w->user.paused ? 0 : -1);
 
-		epoch_leave(&w->f->epoch, w->index);
-		count = epoll_wait(w->epoll_fd, events, EVENTS, w->user_unread && !w->user.paused ? 0 : -1);
-		epoch_enter(&w->f->epoch, w->index);
-		w->now = mono_now();
-		w->to = w->from = (struct worker_memo){0};
-		nonce_lane_check(&w->lane);
+		batch_begin(w);
 		turn(w, events, count);
+		batch_end(w);
 	}
-	epoch_leave(&w->f->epoch, w->index);
 	return NULL;
 }
 

@@ -3,7 +3,8 @@
  * in runs; it waits for nobody. It talks to the control thread by rings of records of ctl.h (mail.h), two each way:
  *   to the worker    ADOPT (tail: int fd), LINK_CLOSE, TLV, NO_KEY (look the /64 up again: a key was published or
  *                    will not come), CONFIG (MTU, log level), STOP
- *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY: passed on as they are
+ *   to control       TLV, LINK_DOWN, LINK_RTT, WANT_KEY, SESSION_WANT, SESSION_STRAY, SESSION_REFUSED,
+ *                    SESSION_CONFIRMED: passed on as they are
  *   user data        USER_DOWN to the worker, USER_UP to control: in rings of their own, so that nothing else waits
  *                    behind them */
 #ifndef FASTPATH_WORKER_H
@@ -13,6 +14,7 @@
 #include "fastpath/key.h"
 #include "fastpath/mail.h"
 #include "fastpath/pool.h"
+#include "fastpath/skey.h"
 #include "fastpath/table.h"
 #include "shared/base/network.h"
 #include "shared/ctl.h"
@@ -35,6 +37,8 @@ struct fastpath {
 	struct epoch epoch;
 	struct table *table;
 	struct keys *keys;
+	struct skeys *skeys;
+	uint32_t number; /* of this fastpath, from 1: owner of flags in the shared memory */
 	struct lanes *lanes;
 	unsigned worker_count;
 	struct worker *workers[LIMIT_WORKERS];

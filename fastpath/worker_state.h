@@ -56,6 +56,14 @@ struct worker_flow {
 	bool paused;
 };
 
+/* How a packet of ours leaves now. */
+enum secure_how {
+	SECURE_STATIC,
+	SECURE_SESSION, /* under the key of worker.run, which has a counter for it */
+	SECURE_HELD, /* not before there is a session */
+	SECURE_NO_KEY, /* not before the static key is here */
+};
+
 struct worker {
 	struct fastpath *f; /* borrowed */
 	const struct aead *aead;
@@ -66,6 +74,8 @@ struct worker {
 	uint32_t mtu;
 	uint64_t own_net64;
 	struct nonce_lane lane;
+	struct skey_run run; /* the session key that sealed last in this batch; key NULL: none */
+	struct skey_opener opener; /* of this batch */
 	struct worker_memo to, from;
 	uint8_t *read_buffer, *seal_buffer; /* of their sizes; address space, touched when used */
 	size_t seal_used;
@@ -89,6 +99,8 @@ struct worker {
 	struct icmp_rate oob_rate;
 	struct mono local_second;
 	uint32_t local_count;
+	uint32_t carrier_s, carrier_count; /* handshakes given to controld in that second */
+	uint32_t run_singles; /* so many counters of the run were taken last for packets that come one by one */
 
 	struct worker_hand hand[LIMIT_WORKERS];
 	struct ring *hand_in; /* [worker_count], from each */
@@ -101,7 +113,14 @@ struct worker {
 	bool started;
 };
 
+static inline uint32_t worker_now_s(const struct worker *w)
+{
+	return (uint32_t)(w->now.us / 1000000);
+}
+
 /* worker.c */
+/* A record for control. */
+void worker_tell(struct worker *w, enum ctl_type type, const void *body, size_t len);
 /* Wakes the worker at that time at the latest. */
 void worker_due(struct worker *w, struct mono at);
 /* The entry of the /64, remembered in the memo. */
@@ -131,7 +150,7 @@ void worker_flow_to(const struct worker *w, struct worker_flow *flow, uint32_t l
 bool worker_flow_pause(struct worker *w, struct worker_flow *flow);
 /* The link has room: flows that wait for it go on. */
 void worker_flow_resume(struct worker *w, uint32_t link);
-/* Looks the /64 up again: what waits for its key goes on, or is dropped. */
+/* Looks the /64 up again: what waits for its key, or for a session, goes on, or is dropped. */
 void worker_replay(struct worker *w, uint64_t net64);
 /* Memory was used, to be looked after. */
 static inline void worker_used(struct worker *w, size_t bytes)
@@ -160,10 +179,47 @@ void links_fini(struct worker *w);
 /* A control packet. ihus counts the IHUs that the link has been sent in this stage. */
 void links_control(struct worker *w, struct link *l, const struct stream_packet *p, unsigned *ihus);
 
+/* secure.c: which key seals what leaves */
+/* Data to the owner of the key (NULL: not here), the first of so many packets that go there now. Says that a session is
+ * wanted where it goes statically. */
+MUST_CHECK enum secure_how secure_data(struct worker *w, struct key_slot *key, uint32_t count);
+/* ICMP out of band: never held. */
+MUST_CHECK enum secure_how secure_report(struct worker *w, struct key_slot *key);
+/* CONTROL to the /64, in the session with the index. False: that is gone, or not confirmed. */
+MUST_CHECK bool secure_control(struct worker *w, uint64_t net64, uint32_t index);
+/* Seals into the seal buffer, behind what is there: the size of the frame. key: for SECURE_STATIC. */
+size_t secure_seal(struct worker *w, enum secure_how how, struct key_slot *key, const struct encap_packet *p);
+/* It waits for what it lacks, and that is asked for. key: for SECURE_HELD. */
+void secure_wait(struct worker *w, enum secure_how how, struct key_slot *key, uint64_t net64, struct wait_packet *p);
+/* The batch ends. */
+void secure_end(struct worker *w);
+/* The session key that sends to the owner of the static key, or that sent before it; NULL: none. */
+static inline struct skey *secure_session(const struct worker *w, const uint32_t *slot)
+{
+	const uint32_t number = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+	return number ? skeys_slot(w->f->skeys, number) : NULL;
+}
+
 /* forward.c: what comes in over links */
 void forward_read(struct worker *w, struct link *l);
-/* A frame for this host that came over the link, hop limit already decremented. */
-void forward_local(struct worker *w, uint8_t *frame, size_t len, uint32_t link);
+
+/* local.c: frames for this host */
+/* One that came over the link, hop limit already decremented. */
+void local_frame(struct worker *w, uint8_t *frame, size_t len, uint32_t link);
+/* It is opened. */
+struct local_opened {
+	uint8_t *frame;
+	uint32_t link;
+	uint32_t session; /* index of the session key that opened it; 0: the static key */
+	uint64_t net64; /* of the peer whose key opened it */
+	const struct pubkey *pk; /* of that peer */
+	struct encap_opened user;
+};
+
+/* carrier.c: the handshakes of a peer, and of all, that controld is given. Controls in a session are not bounded. */
+/* 0, or why it is dropped. key: static, that opened it; NULL: a session key did. */
+MUST_CHECK enum stat_id carrier_judge(struct worker *w, struct key_slot *key, const struct encap_opened *user);
 
 /* host.c: what comes from the host and what goes to it */
 void host_init(struct worker *w, int tun_fd);
@@ -171,22 +227,21 @@ void host_stage(struct worker *w);
 /* One whole packet of the host, 4 writable bytes before it; they must stay until links_flush(). */
 void host_packet(struct worker *w, uint8_t *packet, size_t len);
 void host_write(struct worker *w, uint8_t *packet, size_t len);
+/* One that was held, and for which no session came. */
+void host_refuse(struct worker *w, const uint8_t *packet, size_t len);
 /* Lets the host's traffic go on, if it waited. */
 void host_resume(struct worker *w);
 
-/* user.c: message packets, of controld and to it */
+/* user.c: messages, and what makes sessions: of controld and to it */
 void user_stage(struct worker *w);
 /* One of controld: the record and the bytes after it, len in all; both must stay until links_flush(). */
 void user_packet(struct worker *w, struct ctl_user_down *down, size_t len);
-/* One opened with the key, out of a frame that came over the link. */
-void user_receive(struct worker *w, const uint8_t *frame, const struct key_slot *key, const struct encap_opened *opened,
-		  uint32_t link);
+void user_receive(struct worker *w, const struct local_opened *o);
 
 /* oob.c: ICMP out of band */
 /* Reports a frame that goes no further to its origin, if that is possible and allowed. */
 void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame, size_t len);
-/* An opened report. frame: it arrived in. */
-void oob_receive(struct worker *w, const uint8_t *frame, const struct encap_opened *opened);
+void oob_receive(struct worker *w, const struct local_opened *o);
 
 /* handover.c: frames for links of other workers */
 MUST_CHECK int handover_init(struct worker *w);

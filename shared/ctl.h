@@ -10,7 +10,11 @@
  * missing (MEMORY, CONFIG, TUN... to a fresh one), and START: workers run from there on. START carries nothing; a
  * fastpath that is already running ignores it. Every other record may come at any time after READY.
  *
- * Secrets: KEY only. It never travels upwards. */
+ * Session keys: SESSION_KEY gives one, SESSION_MOVE changes its slot, SESSION_DEL ends it; SESSION_GONE answers when it
+ * is wiped, and comes unasked for one that was refused or wiped here; from then on its row is free. Indices name keys:
+ * what the far side writes into its nonces.
+ *
+ * Secrets: KEY and SESSION_KEY only. They never travel upwards. */
 #ifndef SHARED_CTL_H
 #define SHARED_CTL_H
 
@@ -18,7 +22,7 @@
 #include <linux/types.h>
 
 enum {
-	CTL_VERSION = 1,
+	CTL_VERSION = 2,
 	CTL_FD = 3, /* the listening socket, at exec of fastpath */
 	CTL_BUILD_BYTES = 32,
 	CTL_IFNAME_BYTES = 16,
@@ -131,11 +135,117 @@ struct ctl_route_del {
 	__u8 reserved[7];
 };
 
-/* The secret shared with the owner of a /64. */
+/* How packets of own traffic leave to a peer. */
+enum ctl_way {
+	CTL_WAY_STATIC, /* under the static key */
+	CTL_WAY_SESSION, /* under the session key that sends; while there is none, as CTL_WAY_HOLD */
+	CTL_WAY_HOLD, /* they wait for a session */
+};
+
+/* The secret shared with the owner of a /64, and how to talk with it (session.md, interop and downgrade). */
 struct ctl_key {
 	__u64 net64; /* ip6_net64() */
 	__u8 public_key[32];
+	__u32 session; /* index of the key that sends; 0: none */
+	__u8 way; /* enum ctl_way */
+	__u8 refuse_static; /* 1: L3 packets and messages that open statically are dropped */
+	__u8 reserved[2];
 	__u8 secret[32];
+};
+
+/* The same for a key that may be there already; without it nothing happens. */
+struct ctl_policy {
+	__u64 net64;
+	__u8 public_key[32];
+	__u8 way, refuse_static;
+	__u8 reserved[6];
+};
+
+enum ctl_session_slot { CTL_SESSION_SEND = 1, CTL_SESSION_NEXT, CTL_SESSION_OLD, CTL_SESSION_OLDEST };
+
+/* A session key without its secrets: what fastpath holds, for adoption. */
+struct ctl_session_info {
+	__u8 memory[16]; /* id of the shared memory that its row is in */
+	__u64 generation; /* of that memory when the key was made */
+	__u64 net64;
+	__u8 public_key[32];
+	__s64 made_us; /* CLOCK_BOOTTIME */
+	__u32 row;
+	__u32 index, far_index;
+	__u32 capabilities;
+	__u8 far_lanes, our_lanes;
+	__u8 slot; /* enum ctl_session_slot; upwards also 0: it is being wiped */
+	__u8 initiator;
+	__u8 confirmed; /* upwards: a packet opened while in CTL_SESSION_NEXT */
+	__u8 reserved[3];
+};
+
+struct ctl_session_key {
+	struct ctl_session_info info;
+	__u8 send[32], receive[32];
+};
+
+struct ctl_session_move {
+	__u32 index;
+	__u8 slot; /* enum ctl_session_slot */
+	__u8 reserved[3];
+};
+
+struct ctl_session_del {
+	__u32 index;
+	__u32 reserved;
+};
+
+struct ctl_session_gone {
+	__u32 index;
+	__s32 error; /* 0: as asked, or by age; else -errno of its refusal, -ESTALE also for a raised generation */
+};
+
+/* The first packet opened under a key in CTL_SESSION_NEXT. Said again each second until the key is moved. */
+struct ctl_session_confirmed {
+	__u32 index;
+	__u32 reserved;
+};
+
+/* Of a key with traffic since it was told last; at most each second. */
+struct ctl_session_use {
+	__u32 index;
+	__u32 reserved;
+	__u64 sealed_packets, sealed_bytes, opened_packets, opened_bytes;
+	__u64 lane_end; /* one above the highest counter of any lane that we send in */
+	__s64 sealed_us, opened_us; /* the last user data but CONTROL, CLOCK_BOOTTIME; 0: never */
+};
+
+/* Data to the owner of a /64 left statically, or is held: perhaps time for a session. Every some seconds of it. */
+struct ctl_session_want {
+	__u64 net64;
+	__u8 public_key[32];
+};
+
+/* A packet named a session key that is not here, and nothing opened it. At most one a second per peer. */
+struct ctl_session_stray {
+	__u64 net64;
+	__u8 public_key[32];
+	__u32 index;
+	__u32 sealed_bytes;
+};
+
+/* L3 packets or messages that opened statically were dropped, because of refuse_static. At most one a second per
+ * peer. */
+struct ctl_session_refused {
+	__u64 net64;
+	__u8 public_key[32];
+	__u32 bytes; /* of the last one, after the user-data header */
+	__u32 reserved;
+};
+
+/* A static key that fastpath holds: for adoption, and each second where it was used since it was told last. */
+struct ctl_key_info {
+	__u64 net64;
+	__u8 public_key[32];
+	__u8 way, refuse_static;
+	__u8 reserved[6];
+	__u64 sealed, opened; /* packets since it came here */
 };
 
 struct ctl_no_key {
@@ -168,24 +278,25 @@ struct ctl_tlv {
 	__u32 link;
 };
 
-/* User data that is not the host's, namely messages; the bytes after the user-data header follow. Down: to be sealed
- * and sent; src lies in our /64, dst outside of it. Up: opened; src lies in the /64 of the key it was opened with, dst
- * in ours. Dropped and counted where the other side does not keep up. */
-enum { CTL_USER_KEY_STATIC = 1 };
-
+/* User data that is not the host's: messages, and what makes sessions; the bytes after the user-data header follow.
+ * Down: to be sealed and sent; src lies in our /64, dst outside of it; messages as the policy says, INIT to HINT under
+ * the static key, CONTROL under the session key that is named. Up: opened; src lies in the /64 of the key it was opened
+ * with, dst in ours. Dropped and counted where the other side does not keep up. */
 struct ctl_user_down {
 	struct ip6 src, dst;
+	__u32 session; /* of CONTROL: index of the key; else 0 */
 	__u8 type; /* WIRE_USER_* */
 	__u8 hop_limit;
-	__u8 reserved[6];
+	__u8 reserved[10]; /* the last four are used as headroom */
 };
 
 struct ctl_user_up {
 	struct ip6 src, dst;
+	__u8 public_key[32]; /* of the peer whose key opened it */
+	__u32 session; /* index of the session key that opened it; 0: the static key */
 	__u32 link; /* it came over */
 	__u8 type;
-	__u8 key; /* CTL_USER_KEY_* */
-	__u8 reserved[2];
+	__u8 reserved[7];
 };
 
 enum ctl_down_reason {

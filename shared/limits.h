@@ -40,6 +40,10 @@ enum {
 	LIMIT_WAIT_NET64S = 64,
 	LIMIT_WAIT_MS = 2000,
 
+	/* Packets that wait for a session, of one worker; they fill the same rooms. Full: the oldest goes. */
+	LIMIT_HOLD_PACKETS_PER_NET64 = 64,
+	LIMIT_HOLD_MS = 5000,
+
 	/* A link's send queue: so much of its measured drain rate. Full: the oldest data frame goes. */
 	LIMIT_SEND_QUEUE_MS = 100,
 	LIMIT_SEND_QUEUE_MIN_BYTES = 64 * 1024,
@@ -74,6 +78,15 @@ enum {
 	LIMIT_SESSION_WINDOW = 8192, /* so many counters up to the greatest of a lane are told apart */
 	LIMIT_SESSION_FLAG_TRIES = 1000, /* for the flag of a window that another holds; then the packet is dropped */
 	LIMIT_SESSION_AGE_S = 300, /* neither sealed nor opened with after that */
+	LIMIT_SESSION_RUN = 16, /* counters taken at a time for packets that come one by one */
+	LIMIT_SESSION_WANT_S = 5, /* fastpath says once per peer and this time that a session is wanted, */
+	LIMIT_SESSION_TELL_S = 1, /* and what else it has to say of a peer */
+
+	/* Handshakes of a second that one worker gives to controld: of one peer, in all. Full: dropped, counted. */
+	LIMIT_HANDSHAKE_INITS = 64, /* later than all before */
+	LIMIT_HANDSHAKE_STALE_INITS = 4, /* others; a replay cannot keep the later ones out */
+	LIMIT_HANDSHAKE_ANSWERS = 16, /* RESP, COOKIE and HINT */
+	LIMIT_HANDSHAKES = 4000,
 
 	/* Dialling. */
 	LIMIT_DIAL_FIRST_MS = 50,

@@ -15,8 +15,11 @@
  *   sealed payload  ciphertext (L-28) ++ tag (16) ++ nonce (12); the plaintext begins with the user-data header
  *   user data       0        1        2                4
  *                   +--------+--------+----------------+------------------------------------------
- *                   | ver 1  | type   | 0 0            | L3 packet (0), message (1), ICMP (2)
+ *                   | ver 1  | type   | 0 0            | L3 packet (0), message (1), ICMP (2), sessions (0x40..0x44)
  *                   +--------+--------+----------------+------------------------------------------
+ *   nonce           static key: order of the keys (1 bit), random (63 bits), counter u32
+ *                   session: index u32 (chosen by the receiver), lane u8, counter u56; the outer source and destination
+ *                   are authenticated too
  *   control body    4        5        6                8        9        10
  *                   +--------+--------+----------------+--------+--------+------------------------
  *                   | 42     | 2      | body length    | TLV    | length | value
@@ -71,6 +74,13 @@ enum {
 	WIRE_USER_L3 = 0,
 	WIRE_USER_MESSAGE = 1,
 	WIRE_USER_ICMP = 2,
+	/* Sessions between nodes that know them; older nodes drop these. INIT to HINT under the static key only, CONTROL
+	   in a session only; their bodies: controld/session/session.h. */
+	WIRE_USER_INIT = 0x40,
+	WIRE_USER_RESP = 0x41,
+	WIRE_USER_COOKIE = 0x42,
+	WIRE_USER_HINT = 0x43,
+	WIRE_USER_CONTROL = 0x44,
 	WIRE_USER_HEADER_BYTES = 4,
 	WIRE_TAG_BYTES = 16,
 	WIRE_NONCE_BYTES = 12,

@@ -1,16 +1,16 @@
 # Building and running the tests; included by the Makefile.
 # Three archives: what is pure or belongs to fastpath, what belongs to controld, and the helpers of the tests.
-TEST_SUPPORT  := $(wildcard tests/support/*.c)
+TEST_SUPPORT  := $(filter-out tests/support/nonce_audit.c,$(wildcard tests/support/*.c))
 LIB_FASTPATH  := $(filter-out fastpath/main.c,$(wildcard fastpath/*.c))
 LIB_CONTROLD  := $(filter-out controld/main.c,$(CONTROLD_SRC))
 UNIT_SRC      := $(wildcard tests/unit/*.c tests/prop/*.c)
 SIM_SRC       := $(wildcard tests/sim/*.c)
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC     := $(filter-out tests/bench/ref.c tests/bench/load.c tests/bench/blast.c tests/bench/apiload.c,$(wildcard tests/bench/*.c))
-THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_worker_user.c tests/unit/test_control_user.c tests/unit/test_store.c tests/unit/test_store_full.c tests/unit/test_store_kill.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c tests/prop/prop_replay.c tests/unit/test_skey_threads.c)
+THREADS_SRC   := $(wildcard tests/unit/test_rings_threads.c tests/unit/test_worker.c tests/unit/test_worker_links.c tests/unit/test_worker_host.c tests/unit/test_worker_user.c tests/unit/test_control_user.c tests/unit/test_store.c tests/unit/test_store_full.c tests/unit/test_store_kill.c tests/unit/test_control.c tests/unit/test_control_life.c tests/prop/prop_table.c tests/prop/prop_replay.c tests/unit/test_skey_threads.c tests/unit/test_worker_session.c tests/unit/test_worker_session_send.c tests/unit/test_worker_quote.c)
 TEST_LIB      := -lcmocka $(CONTROLD_LIB) $(FASTPATH_LIB) -lm
 # Programs that need the adapters link controld's archive; the others must not.
-WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl test_admin test_metrics test_json test_json_place test_letter test_letter_writer test_messages test_messages_send fuzz_json fuzz_letter test_store test_store_full test_store_corrupt test_store_kill test_statedir test_ws test_ws_messages test_ws_sends test_ws_socket fuzz_ws test_cli_message test_cli_admin test_cli_http test_cli_text fuzz_http_client test_guard test_http test_http_parts test_http_body test_http_life test_http_upgrade test_server fuzz_http
+WITH_CONTROLD := test_loop test_peers test_accept test_discover test_rtnl test_tun test_fastpaths test_fastpaths_adopt test_rundir test_identity test_target test_daemon test_nlparse test_peers_log fuzz_discover fuzz_rtnl test_admin test_metrics test_json test_json_place test_letter test_letter_writer test_messages test_messages_send fuzz_json fuzz_letter test_store test_store_full test_store_corrupt test_store_kill test_statedir test_ws test_ws_messages test_ws_sends test_ws_socket fuzz_ws test_cli_message test_cli_admin test_cli_http test_cli_text fuzz_http_client test_guard test_http test_http_parts test_http_body test_http_life test_http_upgrade test_server fuzz_http test_network_key test_admin_sessions test_cli_sessions test_admin_keyring test_uevent fuzz_uevent test_store_peers test_store_old
 
 $(B)/libpure.a: $(call obj,$(BASE_SRC) $(CORE_SRC) $(LIB_FASTPATH) $(wildcard controld/options*.c))
 	@rm -f $@
@@ -25,16 +25,44 @@ archives = $(B)/libsupport.a $(if $(filter $(WITH_CONTROLD),$(notdir $(1))),$(B)
 
 TEST_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC) $(BENCH_SRC))
 .SECONDEXPANSION:
-$(TEST_BIN): $(B)/%: $(B)/obj/%.o $$(call archives,$$*)
+$(filter-out $(B)/tests/prop/prop_nonce,$(TEST_BIN)): $(B)/%: $(B)/obj/%.o $$(call archives,$$*)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(TEST_LIB)
+# What writes down every range of nonces before it is used: of fastpath, the two files that take them.
+AUDIT_SRC := fastpath/skey.c fastpath/encap.c tests/support/nonce_audit.c
+AUDIT_OBJ := $(patsubst %.c,$(B)/obj/audit/%.o,$(AUDIT_SRC))
+$(AUDIT_OBJ): $(B)/obj/audit/%.o: %.c | $(B)/build.h
+	@mkdir -p $(@D)
+	@echo "  CC    $< (audit)"
+	$(Q)$(CC) $(ALLCFLAGS) -DNONCE_AUDIT -include $(B)/build.h -c -o $@ $<
+$(B)/tests/prop/prop_nonce: $(B)/obj/tests/prop/prop_nonce.o $(AUDIT_OBJ) $(B)/libsupport.a $(B)/libpure.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(TEST_LIB)
+$(B)/fastpath-audit: $(AUDIT_OBJ) $(call obj,$(filter-out $(AUDIT_SRC),$(FASTPATH_SRC)))
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(FASTPATH_LIB)
+# Keys are renewed every two seconds: only the session core differs.
+REKEY_SRC := $(wildcard controld/session/*.c)
+REKEY_OBJ := $(patsubst %.c,$(B)/obj/rekey/%.o,$(REKEY_SRC))
+REKEY_DIVISOR ?= 60
+$(REKEY_OBJ): $(B)/obj/rekey/%.o: %.c | $(B)/build.h
+	@mkdir -p $(@D)
+	@echo "  CC    $< (rekey)"
+	$(Q)$(CC) $(ALLCFLAGS) -DSESSION_REKEY_DIVISOR=$(REKEY_DIVISOR) -include $(B)/build.h -c -o $@ $<
+$(B)/controld-rekey: $(REKEY_OBJ) $(call obj,$(filter-out $(REKEY_SRC),$(CONTROLD_SRC)))
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(CONTROLD_LIB)
+$(B)/nonces: $(call obj,tests/net/nonces.c tests/support/nonce_check.c fastpath/stream.c)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^
 $(B)/tests/sim/sim: $(call obj,$(SIM_SRC)) $(B)/libpure.a
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALLLDFLAGS) -o $@ $^ $(FASTPATH_LIB) -lm
 .PHONY: tests-bin threads-bin
-tests-bin: $(TEST_BIN) $(B)/tests/sim/sim
+tests-bin: $(TEST_BIN) $(B)/tests/sim/sim $(B)/controld-rekey $(B)/fastpath-audit $(B)/nonces
 threads-bin: $(patsubst %.c,$(B)/%,$(THREADS_SRC))
 
 # Fuzzing: libFuzzer and sanitizers in a tree of their own, by clang.
@@ -79,6 +107,9 @@ fmt: ## format all C files
 	$(Q)clang-format-14 -i $(OUR_C)
 
 .PHONY: test demo soak bench deps-test deps-demo
+.PHONY: mutants
+mutants: deps-test ## inverts each check of sessions in a build of its own: some test must turn red
+	$(Q)/usr/bin/python3 tests/mutants/run.py
 deps-test deps-demo: deps-%:
 	$(Q)packaging/deps.sh $*
 test: deps-test ## everything that must hold (root; installs what it needs with apt)

@@ -22,6 +22,14 @@ void admin_add_metric(cJSON *object, const char *name, uint16_t metric)
 		cJSON_AddNumberToObject(object, name, metric);
 }
 
+void admin_add_seconds(cJSON *object, const char *name, bool any, int64_t us)
+{
+	if (any)
+		admin_add_u64(object, name, us > 0 ? (uint64_t)us / 1000000 : 0);
+	else
+		cJSON_AddNullToObject(object, name);
+}
+
 struct fastpath_list {
 	cJSON *array;
 	struct mono now;
@@ -94,6 +102,7 @@ void admin_get(struct api *a, struct http_request *r)
 	a->ops->fastpaths_each(a->ctx, add_fastpath, &list);
 	add_store(a, j);
 	add_counts(a, j);
+	admin_add_sessions(a, j);
 	http_reply_json(r, 200, j);
 }
 

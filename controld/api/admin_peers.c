@@ -37,14 +37,6 @@ static const char *state_name(const struct api_peer *p)
 	return *p->last_error ? "dead" : "connecting";
 }
 
-static void add_seconds(cJSON *j, const char *name, bool any, int64_t us)
-{
-	if (any)
-		admin_add_u64(j, name, us > 0 ? (uint64_t)us / 1000000 : 0);
-	else
-		cJSON_AddNullToObject(j, name);
-}
-
 static void add_link(cJSON *j, const struct api_peer *p, struct mono now)
 {
 	char local[ENDPOINT_TEXT_BYTES];
@@ -62,7 +54,7 @@ static void add_link(cJSON *j, const struct api_peer *p, struct mono now)
 		cJSON_AddNullToObject(j, "cost");
 		cJSON_AddNullToObject(j, "local");
 	}
-	add_seconds(j, "upSeconds", p->up, p->up ? mono_since_us(now, p->link.up_since) : 0);
+	admin_add_seconds(j, "upSeconds", p->up, p->up ? mono_since_us(now, p->link.up_since) : 0);
 }
 
 static void add_error(cJSON *j, const struct api_peer *p, struct mono now)
@@ -75,7 +67,7 @@ static void add_error(cJSON *j, const struct api_peer *p, struct mono now)
 	}
 	error = cJSON_AddObjectToObject(j, "lastError");
 	cJSON_AddStringToObject(error, "text", p->last_error);
-	add_seconds(error, "ageSeconds", true, mono_since_us(now, p->last_error_at));
+	admin_add_seconds(error, "ageSeconds", true, mono_since_us(now, p->last_error_at));
 }
 
 static cJSON *peer_element(const struct api *a, const void *item)
@@ -91,7 +83,8 @@ static cJSON *peer_element(const struct api *a, const void *item)
 	cJSON_AddStringToObject(j, "type", type_name(p->flags));
 	cJSON_AddStringToObject(j, "connectionState", state_name(p));
 	add_link(j, p, now);
-	add_seconds(j, "nextTrySeconds", !p->up && p->next_try.us != MONO_NEVER.us, mono_since_us(p->next_try, now));
+	admin_add_seconds(j, "nextTrySeconds", !p->up && p->next_try.us != MONO_NEVER.us,
+			  mono_since_us(p->next_try, now));
 	add_error(j, p, now);
 	return j;
 }

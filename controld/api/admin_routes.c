@@ -5,7 +5,6 @@
 #include "controld/api/http.h"
 #include "controld/api/list.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 struct route_item {
@@ -95,30 +94,13 @@ static void add_route(void *ctx, const struct babel_route *r)
 	i->link = r->link;
 }
 
-/* ?limit=N. False: not a number, and answered. */
-static bool read_limit(struct http_request *r, size_t *limit)
-{
-	const char *text = http_query(r, "limit");
-	char *end;
-
-	*limit = SIZE_MAX;
-	if (!text)
-		return true;
-	errno = 0;
-	*limit = strtoul(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno)
-		return true;
-	http_reply_text(r, 400, "Failed to deserialize query string: limit is not a number of routes");
-	return false;
-}
-
 static void reply_routes(struct api *a, struct http_request *r, const struct list_kind *kind, bool selected)
 {
 	const struct babel *b = node_babel(a->node);
 	struct route_walk w = {.selected = selected};
 	size_t limit;
 
-	if (!read_limit(r, &limit))
+	if (!list_read_limit(r, &limit))
 		return;
 	w.list = list_new(a, r, kind);
 	if (!w.list)

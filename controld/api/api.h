@@ -17,6 +17,7 @@
 #ifndef CONTROLD_API_API_H
 #define CONTROLD_API_API_H
 
+#include "controld/keyring.h"
 #include "controld/loop.h"
 #include "controld/node.h"
 #include "controld/post.h"
@@ -74,6 +75,7 @@ struct api_ops {
 	const char *(*store_trouble)(void *ctx); /* "" or a sentence */
 	uint64_t (*store_bytes)(void *ctx);
 	const char *(*tun_name)(void *ctx); /* "" without one */
+	bool (*state_is_lasting)(void *ctx); /* the state folder outlives a reboot: not memory, not a tmpfs */
 	/* The node ends of itself or is not ready yet: a sentence; "" when it runs. */
 	const char *(*not_ready)(void *ctx);
 	/* An event of the API was handled: do what is due. */
@@ -84,6 +86,7 @@ struct api_ops {
 struct api_host {
 	struct node *node;
 	struct post *post;
+	struct keyring *keyring; /* NULL: this machine cannot make sessions */
 	const struct api_ops *ops;
 	void *ctx; /* of ops */
 };

@@ -3,6 +3,7 @@
 #include "controld/api/list.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 enum { LIST_FIRST_ITEMS = 64 };
@@ -68,6 +69,22 @@ void *list_add(struct list *l)
 	item = l->items + l->count++ * l->kind->item_bytes;
 	memset(item, 0, l->kind->item_bytes);
 	return item;
+}
+
+bool list_read_limit(struct http_request *r, size_t *limit)
+{
+	const char *text = http_query(r, "limit");
+	char *end;
+
+	*limit = SIZE_MAX;
+	if (!text)
+		return true;
+	errno = 0;
+	*limit = strtoul(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno)
+		return true;
+	http_reply_text(r, 400, "Failed to deserialize query string: limit is not a number");
+	return false;
 }
 
 void list_limit(struct list *l, size_t count)

@@ -21,6 +21,8 @@ struct list_kind {
 struct list *list_new(struct api *a, struct http_request *r, const struct list_kind *k);
 /* Room for one more item, zeroed; NULL: out of memory, and list_reply() will say so. */
 void *list_add(struct list *l);
+/* ?limit=N of r; SIZE_MAX if it is not given. False: not a number, and r is answered. */
+MUST_CHECK bool list_read_limit(struct http_request *r, size_t *limit);
 /* At most so many elements, whatever was added. */
 void list_limit(struct list *l, size_t count);
 /* Answers r with it; the list is taken. */

@@ -41,6 +41,14 @@ static void put_value(FILE *out, const char *name, uint64_t value)
 	fprintf(out, METRICS_PREFIX "%s %" PRIu64 "\n", name, value);
 }
 
+/* A sample of a metric with one label, below its put_head(). */
+static void put_labelled(FILE *out, const char *name, const char *label, const char *value, uint64_t n)
+{
+	fprintf(out, METRICS_PREFIX "%s{%s=\"", name, label);
+	put_escaped(out, value, true);
+	fprintf(out, "\"} %" PRIu64 "\n", n);
+}
+
 static void put_gauge(FILE *out, const char *name, const char *help, uint64_t value)
 {
 	put_head(out, name, "gauge", help);
@@ -78,11 +86,9 @@ static void put_packets(const struct api *a, FILE *out)
 	for (int i = 0; i < STAT_COUNT; i++) {
 		const char *reason = drop_reason(stats[i].name);
 
-		if (!reason)
-			continue;
-		fprintf(out, METRICS_PREFIX "dropped_packets_total{reason=\"");
-		put_escaped(out, reason, true);
-		fprintf(out, "\"} %" PRIu64 "\n", a->ops->stat(a->ctx, (enum stat_id)i));
+		if (reason)
+			put_labelled(out, "dropped_packets_total", "reason", reason,
+				     a->ops->stat(a->ctx, (enum stat_id)i));
 	}
 }
 
@@ -186,6 +192,102 @@ static void put_messages(const struct api *a, FILE *out)
 	put_gauge(out, "message_assembly_bytes", "memory of the messages that are arriving", load.message.in_bytes);
 }
 
+/* The session core's counters: metrics of their own, */
+static const struct {
+	enum session_counter what;
+	const char *name, *help;
+} session_counts[] = {
+	{SESSION_INITS_SENT, "session_handshakes_sent", "handshakes begun: INIT sent, repetitions included"},
+	{SESSION_RESPS_SENT, "session_handshakes_answered", "handshakes of others answered: RESP sent"},
+	{SESSION_KEYS_MADE, "session_keys_made", "session keys made, by both sides' handshakes"},
+	{SESSION_COOKIES_SENT, "session_cookies_sent",
+	 "handshakes answered with a cookie, for want of proof or under load"},
+	{SESSION_HINTS_SENT, "session_hints_sent", "peers told that their session key is not known here"},
+	{SESSION_KEEPALIVES_SENT, "session_keepalives_sent", "KEEPALIVE sent"},
+};
+
+/* and samples of one metric. */
+struct metric_sample {
+	enum session_counter what;
+	const char *label;
+};
+
+static const struct metric_sample session_refusals[] = {
+	{SESSION_TYPE_UNKNOWN, "type_unknown"},
+	{SESSION_KEY_KIND, "key_kind"},
+	{SESSION_ADDRESS, "address"},
+	{SESSION_LENGTH, "length"},
+	{SESSION_INIT_OFF, "init_off"},
+	{SESSION_INIT_VERSION, "init_version"},
+	{SESSION_INIT_LANES, "init_lanes"},
+	{SESSION_INIT_INDEX, "init_index"},
+	{SESSION_INIT_STALE, "init_stale"},
+	{SESSION_INIT_PEER_RATE, "init_peer_rate"},
+	{SESSION_INIT_RATE, "init_rate"},
+	{SESSION_INIT_FULL, "init_full"},
+	{SESSION_INIT_BAD, "init_bad"},
+	{SESSION_INIT_FOREIGN, "init_foreign"},
+	{SESSION_RESP_UNASKED, "resp_unasked"},
+	{SESSION_RESP_LATE, "resp_late"},
+	{SESSION_RESP_BAD, "resp_bad"},
+	{SESSION_RESP_VERSION, "resp_version"},
+	{SESSION_RESP_LANES, "resp_lanes"},
+	{SESSION_RESP_INDEX, "resp_index"},
+	{SESSION_COOKIE_IGNORED, "cookie_ignored"},
+	{SESSION_HINT_IGNORED, "hint_ignored"},
+};
+
+static const struct metric_sample session_tables[] = {
+	{SESSION_PEERS_FULL, "peers"},
+	{SESSION_PENDING_FULL, "handshakes"},
+	{SESSION_PINS_FULL, "pins"},
+};
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+_Static_assert(COUNT_OF(session_counts) + COUNT_OF(session_refusals) + COUNT_OF(session_tables) + 2 == SESSION_COUNTERS,
+	       "all are told; second keys and refused static packets with the totals");
+
+static uint64_t session_counter(const struct api *a, enum session_counter what)
+{
+	return a->keyring ? keyring_count(a->keyring, what) : 0;
+}
+
+static void put_session_totals(const struct api *a, FILE *out)
+{
+	const struct keyring_totals t =
+		a->keyring ? keyring_totals(a->keyring, api_session_now()) : (struct keyring_totals){0};
+
+	put_head(out, "sessions", "gauge",
+		 "peers that are talked to, by what with: session, static key, or waiting for a session");
+	put_labelled(out, "sessions", "state", "session", t.live);
+	put_labelled(out, "sessions", "state", "static", t.static_only);
+	put_labelled(out, "sessions", "state", "waiting", t.held);
+	put_gauge(out, "session_pins", "peers that are not talked to by the static key any more", t.pins);
+	put_gauge(out, "session_handshakes_pending", "peers whose answer to a handshake is awaited", t.waiting);
+	put_gauge(out, "session_keys", "session keys in use by the forwarder", t.rows);
+	put_counter(out, "session_static_refused",
+		    "packets and messages under the static key of peers that must not use it; one a second for each",
+		    t.refused_static);
+	put_counter(out, "session_second_keys", "public keys refused for a /64 that another one has", t.second_keys);
+}
+
+static void put_sessions(const struct api *a, FILE *out)
+{
+	put_session_totals(a, out);
+	for (size_t i = 0; i < COUNT_OF(session_counts); i++)
+		put_counter(out, session_counts[i].name, session_counts[i].help,
+			    session_counter(a, session_counts[i].what));
+	put_head(out, "session_refused_total", "counter",
+		 "packets of handshakes and sessions that were refused, by reason");
+	for (size_t i = 0; i < COUNT_OF(session_refusals); i++)
+		put_labelled(out, "session_refused_total", "reason", session_refusals[i].label,
+			     session_counter(a, session_refusals[i].what));
+	put_head(out, "session_table_full_total", "counter",
+		 "times that a table of the sessions had no room, by table");
+	for (size_t i = 0; i < COUNT_OF(session_tables); i++)
+		put_labelled(out, "session_table_full_total", "table", session_tables[i].label,
+			     session_counter(a, session_tables[i].what));
+}
+
 static void count_fastpath(void *ctx, const struct api_fastpath *f)
 {
 	uint64_t *count = ctx;
@@ -229,6 +331,7 @@ void health_metrics(struct api *a, struct http_request *r)
 	put_routing(a, out);
 	put_packets(a, out);
 	put_messages(a, out);
+	put_sessions(a, out);
 	fclose(out);
 	http_reply(r, 200, METRICS_TYPE, text, len);
 	free(text);

@@ -25,6 +25,7 @@ struct api {
 	struct loop *loop; /* borrowed, as all of the world */
 	struct node *node;
 	struct post *post;
+	struct keyring *keyring; /* NULL: no sessions here */
 	const struct api_ops *ops;
 	void *ctx;
 	const struct network *network;
@@ -48,6 +49,12 @@ struct api {
 /* server.c */
 /* The host's time, both kinds. */
 struct post_time api_now(void);
+static inline struct session_time api_session_now(void)
+{
+	const struct post_time t = api_now();
+
+	return (struct session_time){.now = t.mono, .real_ns = t.real_s * 1000000000};
+}
 /* An event of the API was handled. */
 static inline void api_settled(struct api *a)
 {

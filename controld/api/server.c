@@ -191,6 +191,7 @@ int api_new(struct loop *l, const struct api_config *c, const struct api_host *h
 	}
 	a->node = h->node;
 	a->post = h->post;
+	a->keyring = h->keyring;
 	a->ops = h->ops;
 	a->ctx = h->ctx;
 	*out = a;

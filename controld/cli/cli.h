@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The subcommands, but for inspect: clients of a running node's API (commands.def). message send | receive | status,
- * peers [add | remove], routes, status. */
+ * peers [add | remove], routes, sessions [release | unpin | mode], status. */
 #ifndef CONTROLD_CLI_CLI_H
 #define CONTROLD_CLI_CLI_H
 
@@ -16,6 +16,7 @@ struct cli_config {
 	FILE *out, *err;
 	bool terminal; /* out is one: tables are aligned */
 	unsigned columns; /* width of the terminal; 0: unknown */
+	unsigned poll_ms, poll_limit_ms; /* asking again until something is done; 0: each second, for two minutes */
 };
 
 enum { CLI_EXIT_USAGE = 2 };

@@ -14,6 +14,14 @@
 int cli_send_run(const struct cli_config *c, int count, char **words);
 int cli_receive_run(const struct cli_config *c, int count, char **words);
 
+/* sessions release: tells one peer, or all if address is NULL, and waits for their answers. */
+int cli_release_run(const struct cli_config *c, const char *address);
+#define CLI_SESSIONS "/api/v1/admin/sessions"
+enum { CLI_SESSIONS_TARGET_BYTES = 1024 };
+/* The path of a change of a peer's session. False: one line on err. */
+bool cli_sessions_target(const struct cli_config *c, const char *address, const char *change,
+			 char out[CLI_SESSIONS_TARGET_BYTES]);
+
 /* Everything written to c->out has arrived there: exit code 0, or 1 and a line. */
 int cli_finish(const struct cli_config *c);
 

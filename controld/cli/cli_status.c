@@ -37,7 +37,8 @@ static const char help[] =
 	"  2  down: it is ending, or stuck (or this command was called wrongly)\n"
 	"  3  unknown: no node answers, or it does not serve this client\n"
 	"\n"
-	"In a pipe: a name, a tab and a value on each line; seconds and bytes.\n"
+	"In a pipe: a name, a tab and a value on each line; seconds and bytes. Sessions: peers talked to in one (and\n"
+	"those that are never talked to without one again), by the static key, and those with data that waits.\n"
 	"\n"
 	"      --json               {\"schema\":1,\"state\":...,\"reasons\":[...],\"peers\":...,\"node\":...}\n"
 	"  -h, --help               print this and exit\n";
@@ -179,6 +180,24 @@ static void put_fastpaths(const struct cli_config *c, const cJSON *node)
 		put_line(c, "forwarder", "none");
 }
 
+static void put_sessions(const struct cli_config *c, const cJSON *node)
+{
+	static const char *const names[] = {"session", "pinned", "static", "waiting"};
+	const cJSON *sessions = cli_get(node, "sessions");
+	char texts[4][CLI_FIELD_BYTES_MAX], line[REASON_BYTES + 4 * CLI_FIELD_BYTES_MAX];
+
+	if (!cJSON_IsObject(sessions)) {
+		put_line(c, "sessions", cJSON_IsNull(sessions) ? "none: this machine cannot make them" : NULL);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)cli_field_text(c, sessions, names[i], CLI_FIELD_NUMBER, texts[i]);
+	snprintf(line, sizeof(line), "%s (%s pinned), %s static, %s waiting", texts[0], texts[1], texts[2], texts[3]);
+	put_line(c, "sessions", line);
+	if (cJSON_IsFalse(cli_get(sessions, "stateLasting")))
+		put_line(c, "warning", "pins are lost at a reboot: the state folder is on a tmpfs");
+}
+
 static void put_node(const struct status *s)
 {
 	const struct cli_config *c = s->c;
@@ -201,6 +220,7 @@ static void put_node(const struct status *s)
 	put_number(c, counts, "routesSelected", "routes in use", CLI_FIELD_NUMBER);
 	put_number(c, counts, "messages", "inbox", CLI_FIELD_NUMBER);
 	put_number(c, store, "bytes", "store", CLI_FIELD_BYTES);
+	put_sessions(c, s->node);
 }
 
 static void print_text(const struct status *s)

@@ -19,8 +19,8 @@ struct fastpaths_ops {
 	void (*lost)(void *ctx, unsigned which);
 	/* It cannot be started at all: the daemon should end, with that exit code. */
 	void (*gave_up)(void *ctx, int exit_code, const char *why);
-	/* Every other record upwards, in order, also those of the dump before READY (CONFIG, NODE, LINK_INFO, ROUTE;
-	 * MEMORY and TUN are handled here). body is borrowed. */
+	/* Every other record upwards, in order, also those of the dump before READY (CONFIG, NODE, LINK_INFO, ROUTE,
+	 * SESSION_INFO, KEY_INFO; MEMORY, before them, and TUN are handled here). body is borrowed. */
 	void (*record)(void *ctx, unsigned which, enum ctl_type type, const void *body, size_t len);
 	/* What was there to be read has been given to record(); what is put now leaves at once. */
 	void (*settled)(void *ctx);
@@ -60,8 +60,8 @@ void fastpaths_flush(struct fastpaths *f);
 /* Ends one that cannot be brought in line with the configuration, for the reason that is logged; lost, and ready of a
  * new one follow. */
 void fastpaths_replace(struct fastpaths *f, unsigned which, const char *why);
-/* Statistics and prefixes of the shared memory; NULL before it exists. */
-const struct lanes *fastpaths_lanes(const struct fastpaths *f);
+/* The shared memory; NULL before it exists, then the same one until fastpaths_free(). */
+struct lanes *fastpaths_lanes(const struct fastpaths *f);
 /* Orderly end: STOP to all, waits up to 2 s for their EOF, then SIGKILL; done() from the loop. */
 void fastpaths_stop(struct fastpaths *f, void (*done)(void *ctx), void *ctx);
 void fastpaths_free(struct fastpaths *f);

@@ -74,7 +74,7 @@ void fastpaths_memory_fini(struct fastpaths *f)
 	f->memfd = -1;
 }
 
-const struct lanes *fastpaths_lanes(const struct fastpaths *f)
+struct lanes *fastpaths_lanes(const struct fastpaths *f)
 {
 	return f->lanes;
 }

@@ -24,6 +24,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+/* A test build renews keys sooner. */
+#ifndef SESSION_REKEY_DIVISOR
+#define SESSION_REKEY_DIVISOR 1
+#endif
+
 enum {
 	SECOND_US = 1000 * 1000,
 	KEY_LIFE_US = 300 * SECOND_US, /* neither sealed nor opened with after that */
@@ -31,15 +36,17 @@ enum {
 	NEXT_LIFE_US = 30 * SECOND_US, /* unconfirmed */
 	PENDING_LIFE_US = 20 * SECOND_US,
 	CHALLENGE_LIFE_US = 20 * SECOND_US,
-	INITIATOR_REKEY_US = 96 * SECOND_US, /* 0.8 of 120 s, and up to the jitter more */
-	INITIATOR_REKEY_JITTER_US = 24 * SECOND_US,
-	RESPONDER_REKEY_US = 162 * SECOND_US, /* 0.9 of 180 s */
-	RESPONDER_REKEY_JITTER_US = 18 * SECOND_US,
+	/* 0.8 of 120 s, and up to the jitter more; 0.9 of 180 s */
+	INITIATOR_REKEY_US = 96 * SECOND_US / SESSION_REKEY_DIVISOR,
+	INITIATOR_REKEY_JITTER_US = 24 * SECOND_US / SESSION_REKEY_DIVISOR,
+	RESPONDER_REKEY_US = 162 * SECOND_US / SESSION_REKEY_DIVISOR,
+	RESPONDER_REKEY_JITTER_US = 18 * SECOND_US / SESSION_REKEY_DIVISOR,
 	DATA_RECENT_US = 30 * SECOND_US,
 	UNANSWERED_US = 15 * SECOND_US,
 	KEEPALIVE_US = 10 * SECOND_US,
 	GRACE_US = 10 * SECOND_US, /* static packets may be under way when a peer is first confirmed */
 	HINT_AGE_US = 5 * SECOND_US,
+	LOST_GAP_US = 30 * SECOND_US, /* after a key that fastpath could not take the next one is made so late */
 	PIN_LOOK_US = 60 * SECOND_US, /* so often it is seen that a pin ended */
 	RELEASE_GAP_US = SECOND_US,
 	RELEASE_TIMES = 3,
@@ -51,6 +58,7 @@ enum {
 	ANSWER_MIN_BYTES = SEALED_OVERHEAD_BYTES + CARRIER_CONTROL_BYTES, /* HINT and KEEPALIVE, sealed: 36 */
 };
 _Static_assert(ANSWER_MIN_BYTES == 36, "answers are not longer than what they answer");
+_Static_assert(INITIATOR_REKEY_JITTER_US > 0 && RESPONDER_REKEY_JITTER_US > 0, "the divisor leaves something");
 
 #define INITIATOR_REKEY_BYTES (UINT64_C(1) << 36)
 #define RESPONDER_REKEY_BYTES (UINT64_C(1) << 37)
@@ -196,6 +204,7 @@ void session_tell(struct session_core *c, enum session_event_kind kind, const st
 		  const struct ip6 *address);
 
 /* session_peer.c */
+struct session_peer *session_peer_at(const struct session_core *c, uint64_t net64);
 struct session_peer *session_peer_find(const struct session_core *c, const struct pubkey *pk);
 /* The peer with this key, made if need be; NULL if another key has the /64 (told), or the table is full. */
 struct session_peer *session_peer_get(struct session_core *c, const struct pubkey *pk, struct session_time t);
@@ -207,7 +216,7 @@ bool session_peer_is_pinned(const struct session_core *c, const struct session_p
 bool session_peer_is_live(const struct session_peer *p);
 enum session_mode session_peer_mode(const struct session_core *c, const struct session_peer *p);
 struct handshake_psks session_peer_psks(const struct session_core *c, const struct session_peer *p);
-/* Another key has the /64: by a pin, a live session, or the user's word. */
+/* Another key has the /64: by a pin, a live session, or the user's word; or it is ours. */
 bool session_peer_is_second(const struct session_core *c, const struct pubkey *pk, uint64_t net64,
 			    struct session_time t);
 
@@ -229,6 +238,8 @@ void session_index_set(struct session_core *c, struct session_index *x, uint32_t
 void session_index_del(struct session_core *c, struct session_index *x);
 /* The slot of a key with this index; SESSION_SLOTS: none. */
 enum session_slot session_keys_slot(const struct session_peer *p, uint32_t index);
+/* The world can take one more key, of this peer. */
+bool session_keys_have_room(const struct session_core *c, const struct session_peer *p, struct session_time t);
 /* A new key, in no slot yet. */
 struct key *session_keys_make(struct session_core *c, bool initiator, const struct carrier_choice *far,
 			      struct session_time t);

@@ -14,7 +14,7 @@ static int64_t life_ns(const struct session_pin *pin)
 	return pin->last_ns > pin->first_ns ? pin->last_ns - pin->first_ns : 0;
 }
 
-static int64_t end_ns(const struct session_pin *pin)
+int64_t session_pin_end_ns(const struct session_pin *pin)
 {
 	const int64_t life = life_ns(pin);
 
@@ -25,7 +25,7 @@ static int64_t end_ns(const struct session_pin *pin)
 
 bool pins_holds(const struct session_pin *pin, int64_t real_ns)
 {
-	return real_ns <= end_ns(pin);
+	return real_ns <= session_pin_end_ns(pin);
 }
 
 static struct pin *find(const struct session_core *c, uint64_t net64)
@@ -46,7 +46,7 @@ const struct session_pin *pins_find(const struct session_core *c, uint64_t net64
 static void file(struct session_core *c, struct pin *p)
 {
 	heap_set(&c->pins_by_life, &p->life, life_ns(&p->pin));
-	heap_set(&c->pins_by_end, &p->end, end_ns(&p->pin));
+	heap_set(&c->pins_by_end, &p->end, session_pin_end_ns(&p->pin));
 }
 
 static void drop(struct session_core *c, struct pin *p)

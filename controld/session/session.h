@@ -31,9 +31,11 @@
  *   - "Data in the last 30 s" decides every "while there is data".
  *   - One INIT of a peer is pending at a time: a retry replaces it. Full of pending INITs, a peer with pin or session
  *     displaces the oldest of a stranger.
- *   - Strangers are refused when three quarters of the unconfirmed keys are in use.
+ *   - Strangers are refused when three quarters of the unconfirmed keys are in use. Where the world has no room for a
+ *     key, neither an INIT goes out nor is one answered: a peer without session is better off than one whose is lost.
+ *   - A key that is lost soon after it was made is not made anew at once.
  *   - An old key goes 30 s after it stopped sending and nothing more opened under it. (Crossing handshakes leave each
- * side sealing with a key that is old at the other; wiped by time alone, both would go deaf together.)
+ *     side sealing with a key that is old at the other; wiped by time alone, both would go deaf together.)
  *   - Pins that ended stay in the table, and hold again should the clock have been wrong, until room is needed.
  *   - Unpinning ends the session too: a live far side shakes hands anew, for its packets bring it a HINT.
  *   - Release of a peer that does not answer within 90 s is given up, and its pin stays.
@@ -175,6 +177,8 @@ struct session_ops {
 	void (*key_add)(void *ctx, const struct session_key *key, const struct session_secrets *secrets);
 	void (*key_move)(void *ctx, uint32_t index, enum session_slot slot);
 	void (*key_del)(void *ctx, uint32_t index);
+	/* Is there room for one more key? known: of a peer with pin or session. NULL: always. */
+	bool (*has_room)(void *ctx, bool known);
 	/* How to talk with a peer changed; told after the keys that it needs. */
 	void (*policy)(void *ctx, const struct pubkey *pk, uint64_t net64, struct session_policy policy);
 	/* For the store. Set: new, or its last time moved by some minutes. */
@@ -197,7 +201,7 @@ enum session_counter { /* things that are counted, never logged per packet */
 		       SESSION_INIT_STALE, /* neither a new stamp nor the cookie */
 		       SESSION_INIT_PEER_RATE,
 		       SESSION_INIT_RATE,
-		       SESSION_INIT_FULL, /* of unconfirmed keys */
+		       SESSION_INIT_FULL, /* of unconfirmed keys, or no room for a key */
 		       SESSION_INIT_BAD, /* Noise message 1 */
 		       SESSION_INIT_FOREIGN, /* the static key in it is not the one that opened it */
 		       SESSION_RESP_UNASKED, /* not for a pending INIT to this peer */
@@ -263,8 +267,9 @@ void session_set_mode(struct session_core *c, enum session_mode mode, struct ses
 /* The responder mixes the first, the initiator tries all. Any makes the mode `require`. */
 void session_set_network_keys(struct session_core *c, const struct session_psk *keys, uint8_t count,
 			      struct session_time t);
-/* Tells a peer thrice that we go back to the static key, then removes pin and session; shakes hands first where no
- * session lives. Set the mode to off before. -ENOENT: neither pin nor session; -ENOSPC. */
+/* Tells a peer thrice, a second apart, that we go back to the static key, then, a second later, removes pin and
+ * session; shakes hands first where no session lives. Set the mode to off before. -ENOENT: neither pin nor session;
+ * -ENOSPC. */
 MUST_CHECK int session_release(struct session_core *c, const struct pubkey *pk, struct session_time t);
 /* Removes pin and session of a /64. False: there is no pin. */
 bool session_unpin(struct session_core *c, uint64_t net64, struct session_time t);
@@ -273,8 +278,14 @@ bool session_unpin(struct session_core *c, uint64_t net64, struct session_time t
  * key must then be removed there. */
 MUST_CHECK bool session_found_key(struct session_core *c, const struct session_key *key, struct session_time t);
 MUST_CHECK bool session_found_pin(struct session_core *c, const struct session_pin *pin, struct session_time t);
-/* fastpath lost or wiped them all; nothing is told of single keys. */
+/* fastpath lost or wiped them all: key_del() tells of each. */
 void session_keys_lost(struct session_core *c, struct session_time t);
+
+/* fastpath could not take this key, or wiped it: key_del() follows. */
+void session_key_lost(struct session_core *c, uint32_t index, struct session_time t);
+/* May a key be taken as the one of its /64? False: that belongs to another key by a pin or a live session, which is
+ * told. */
+MUST_CHECK bool session_may_have(struct session_core *c, const struct pubkey *pk, struct session_time t);
 
 /* How to talk with a peer now. */
 struct session_policy session_policy(struct session_core *c, const struct pubkey *pk, struct session_time t);
@@ -285,7 +296,7 @@ struct session_view {
 	struct ip6 address;
 	enum session_mode mode;
 	struct session_policy policy;
-	bool pinned, waiting /* an INIT is pending */;
+	bool pinned, waiting /* an INIT is pending */, has_mode /* of its own */, releasing;
 	struct session_pin pin; /* if pinned */
 	uint32_t index[SESSION_SLOTS]; /* 0: empty */
 	struct mono made[SESSION_SLOTS];
@@ -294,7 +305,15 @@ struct session_view {
 /* Iterate: fn must not change c. */
 void session_each(struct session_core *c, struct session_time t, void (*fn)(void *ctx, const struct session_view *v),
 		  void *ctx);
+/* The peer with this /64; false: there is none, though there may be a pin. */
+MUST_CHECK bool session_find(const struct session_core *c, uint64_t net64, struct session_time t,
+			     struct session_view *out);
+/* Those that ended too. */
 void session_each_pin(const struct session_core *c, void (*fn)(void *ctx, const struct session_pin *pin), void *ctx);
+/* Of a /64, borrowed; NULL: none. */
+const struct session_pin *session_find_pin(const struct session_core *c, uint64_t net64);
+/* Realtime until which it holds, if nothing comes. */
+int64_t session_pin_end_ns(const struct session_pin *pin);
 
 struct session_load {
 	size_t peers, pins, pending, unconfirmed, live;

@@ -61,6 +61,10 @@ static struct pending *reserve(struct session_core *c, struct session_peer *p, s
 {
 	struct pending *pending;
 
+	if (!session_keys_have_room(c, p, t)) {
+		c->counts[SESSION_PENDING_FULL]++;
+		return NULL;
+	}
 	session_init_drop(c, p);
 	if (!c->pending_free && is_urgent(c, p, t))
 		displace(c, t);

@@ -45,6 +45,12 @@ enum session_slot session_keys_slot(const struct session_peer *p, uint32_t index
 	return s;
 }
 
+bool session_keys_have_room(const struct session_core *c, const struct session_peer *p, struct session_time t)
+{
+	return !c->ops->has_room ||
+	       c->ops->has_room(c->ctx, session_peer_is_live(p) || session_peer_is_pinned(c, p, t));
+}
+
 struct key *session_keys_make(struct session_core *c, bool initiator, const struct carrier_choice *far,
 			      struct session_time t)
 {
@@ -200,6 +206,47 @@ void session_keys_control(struct session_core *c, struct session_peer *p, enum c
 	p->owed = MONO_NEVER;
 }
 
+/* The last key that sent is gone. */
+static void ended(struct session_core *c, struct session_peer *p)
+{
+	p->unanswered = p->owed = MONO_NEVER;
+	session_init_reset(p);
+	session_tell(c, SESSION_ENDED, &p->pk, &p->address);
+}
+
+void session_keys_lost(struct session_core *c, struct session_time t)
+{
+	struct session_peer *p, *next;
+
+	HASH_ITER (hh, c->peers, p, next) {
+		const bool live = p->keys[SESSION_SEND];
+
+		for (enum session_slot s = SESSION_SEND; s < SESSION_SLOTS; s++)
+			session_keys_drop(c, p, s);
+		session_init_reset(p);
+		if (live)
+			ended(c, p);
+		session_peer_run(c, p, t);
+	}
+}
+
+void session_key_lost(struct session_core *c, uint32_t index, struct session_time t)
+{
+	struct session_peer *p = session_index_find(c, index);
+	const enum session_slot slot = p ? session_keys_slot(p, index) : SESSION_SLOTS;
+	struct mono made;
+
+	if (slot == SESSION_SLOTS)
+		return;
+	made = p->keys[slot]->made;
+	session_keys_drop(c, p, slot);
+	if (slot == SESSION_SEND) {
+		ended(c, p);
+		p->init_next = mono_add_us(made, LOST_GAP_US);
+	}
+	session_peer_run(c, p, t);
+}
+
 static struct mono wipe(struct session_core *c, struct session_peer *p, struct session_time t)
 {
 	const bool sent = p->keys[SESSION_SEND];
@@ -211,11 +258,8 @@ static struct mono wipe(struct session_core *c, struct session_peer *p, struct s
 		if (p->keys[s])
 			due = mono_min(due, p->keys[s]->end);
 	}
-	if (sent && !p->keys[SESSION_SEND]) {
-		p->unanswered = p->owed = MONO_NEVER;
-		session_init_reset(p);
-		session_tell(c, SESSION_ENDED, &p->pk, &p->address);
-	}
+	if (sent && !p->keys[SESSION_SEND])
+		ended(c, p);
 	return due;
 }
 
@@ -232,25 +276,26 @@ struct mono session_keys_run(struct session_core *c, struct session_peer *p, str
 	return mono_min(due, mono_add_us(p->owed, KEEPALIVE_US));
 }
 
-/* Both what was sealed and what was opened, in the order in which it happened. */
+/* The last that was sealed and that was opened: what came before the other is answered by it. */
 static void note(struct session_core *c, struct session_peer *p, struct mono sealed, struct mono opened,
 		 struct session_time t)
 {
-	if (sealed.us > p->data_sent.us) {
+	const bool has_sent = sealed.us > p->data_sent.us, has_got = opened.us > p->data_got.us;
+
+	if (has_sent) {
 		p->data_sent = sealed;
-		if (p->unanswered.us == MONO_NEVER.us && sealed.us > p->got.us)
-			p->unanswered = sealed;
-		if (sealed.us > p->sent.us)
-			p->sent = sealed;
+		p->sent = sealed.us > p->sent.us ? sealed : p->sent;
 	}
-	if (opened.us > p->data_got.us) {
+	if (has_got) {
 		p->data_got = opened;
 		session_keys_heard(c, p, opened, t);
-		if (p->owed.us == MONO_NEVER.us)
-			p->owed = opened;
 	}
 	if (p->owed.us <= p->sent.us)
 		p->owed = MONO_NEVER;
+	if (has_sent && p->unanswered.us == MONO_NEVER.us && sealed.us > p->got.us)
+		p->unanswered = sealed;
+	if (has_got && p->owed.us == MONO_NEVER.us && opened.us > p->sent.us)
+		p->owed = opened;
 }
 
 void session_use(struct session_core *c, const struct session_use *use, struct session_time t)

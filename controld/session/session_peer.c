@@ -2,7 +2,7 @@
 /* The table of peers, by /64: who has a place in it, and the one clock of each. */
 #include "controld/session/core.h"
 
-static struct session_peer *find(const struct session_core *c, uint64_t net64)
+struct session_peer *session_peer_at(const struct session_core *c, uint64_t net64)
 {
 	struct session_peer *p;
 
@@ -16,7 +16,7 @@ struct session_peer *session_peer_find(const struct session_core *c, const struc
 	struct ip6 address;
 
 	c->network->address(pk, &address);
-	p = find(c, ip6_net64(&address));
+	p = session_peer_at(c, ip6_net64(&address));
 	return p && pubkey_eq(&p->pk, pk) ? p : NULL;
 }
 
@@ -71,12 +71,31 @@ static void use(struct session_core *c, struct session_peer *p, enum peer_class 
 bool session_peer_is_second(const struct session_core *c, const struct pubkey *pk, uint64_t net64,
 			    struct session_time t)
 {
-	const struct session_peer *p = find(c, net64);
+	const struct session_peer *p = session_peer_at(c, net64);
 	const struct session_pin *pin = pins_find(c, net64);
 
+	if (net64 == ip6_net64(&c->address))
+		return !pubkey_eq(pk, &c->self.pk);
 	if (p && !pubkey_eq(&p->pk, pk) && class_of(c, p, t) != PEER_LOOSE)
 		return true;
 	return pin && !pubkey_eq(&pin->pk, pk) && pins_holds(pin, t.real_ns);
+}
+
+static bool may_have(struct session_core *c, const struct pubkey *pk, const struct ip6 *address, struct session_time t)
+{
+	if (!session_peer_is_second(c, pk, ip6_net64(address), t))
+		return true;
+	c->counts[SESSION_SECOND_KEYS]++;
+	session_tell(c, SESSION_SECOND_KEY, pk, address);
+	return false;
+}
+
+bool session_may_have(struct session_core *c, const struct pubkey *pk, struct session_time t)
+{
+	struct ip6 address;
+
+	c->network->address(pk, &address);
+	return may_have(c, pk, &address, t);
 }
 
 static bool make_room(struct session_core *c)
@@ -121,12 +140,9 @@ struct session_peer *session_peer_get(struct session_core *c, const struct pubke
 		return NULL;
 	}
 	c->network->address(pk, &address);
-	if (session_peer_is_second(c, pk, ip6_net64(&address), t)) {
-		c->counts[SESSION_SECOND_KEYS]++;
-		session_tell(c, SESSION_SECOND_KEY, pk, &address);
+	if (!may_have(c, pk, &address, t))
 		return NULL;
-	}
-	p = find(c, ip6_net64(&address));
+	p = session_peer_at(c, ip6_net64(&address));
 	if (p && pubkey_eq(&p->pk, pk)) {
 		use(c, p, p->class);
 		return p;

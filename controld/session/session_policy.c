@@ -97,7 +97,9 @@ void session_stray(struct session_core *c, const struct pubkey *pk, uint32_t ind
 	p = session_peer_get(c, pk, t);
 	if (!p)
 		return;
-	if (session_peer_mode(c, p) != SESSION_OFF && mono_is_due(p->hint_next, t.now)) {
+	/* A key that is known here was told to fastpath: the packet came before it, or is forged. */
+	if (session_peer_mode(c, p) != SESSION_OFF && session_keys_slot(p, index) == SESSION_SLOTS &&
+	    mono_is_due(p->hint_next, t.now)) {
 		p->hint_next = mono_add_us(t.now, SECOND_US);
 		bucket_take(&c->hint_tokens);
 		wr_be32(&w, index);

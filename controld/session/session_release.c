@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way back to the static key: told thrice in the session, then pin and session go. */
+/* The way back to the static key: told thrice in the session, then pin and session go; a little later, so that what was
+ * told last is sealed while its key is still there. */
 #include "controld/session/core.h"
 #include <errno.h>
 
@@ -19,9 +20,11 @@ void session_release_now(struct session_core *c, struct session_peer *p)
 
 struct mono session_release_run(struct session_core *c, struct session_peer *p, struct session_time t)
 {
+	const bool all_told = p->releases == RELEASE_TIMES;
+
 	if (!p->releasing)
 		return MONO_NEVER;
-	if (!p->keys[SESSION_SEND]) {
+	if (!p->keys[SESSION_SEND] && !all_told) {
 		if (!mono_is_due(p->release_end, t.now))
 			return p->release_end;
 		p->releasing = false;
@@ -30,12 +33,14 @@ struct mono session_release_run(struct session_core *c, struct session_peer *p, 
 	}
 	if (!mono_is_due(p->release_next, t.now))
 		return p->release_next;
+	if (all_told) {
+		session_release_now(c, p);
+		return MONO_NEVER;
+	}
 	session_keys_control(c, p, CARRIER_RELEASE, t);
+	p->releases++;
 	p->release_next = mono_add_us(t.now, RELEASE_GAP_US);
-	if (++p->releases < RELEASE_TIMES)
-		return p->release_next;
-	session_release_now(c, p);
-	return MONO_NEVER;
+	return p->release_next;
 }
 
 int session_release(struct session_core *c, const struct pubkey *pk, struct session_time t)

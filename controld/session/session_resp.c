@@ -44,7 +44,7 @@ static enum session_counter pay(struct session_core *c, struct session_peer *p, 
 		return SESSION_INIT_PEER_RATE;
 	if (!bucket_has(all, t.now))
 		return SESSION_INIT_RATE;
-	if (!p->keys[SESSION_NEXT] && c->unconfirmed >= room)
+	if ((!p->keys[SESSION_NEXT] && c->unconfirmed >= room) || !session_keys_have_room(c, p, t))
 		return SESSION_INIT_FULL;
 	bucket_take(&p->tokens);
 	bucket_take(all);

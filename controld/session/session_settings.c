@@ -111,23 +111,6 @@ bool session_found_pin(struct session_core *c, const struct session_pin *pin, st
 	return true;
 }
 
-void session_keys_lost(struct session_core *c, struct session_time t)
-{
-	struct session_peer *p, *next;
-
-	HASH_ITER (hh, c->peers, p, next) {
-		const bool live = p->keys[SESSION_SEND];
-
-		for (enum session_slot s = SESSION_SEND; s < SESSION_SLOTS; s++)
-			session_keys_drop(c, p, s);
-		session_init_reset(p);
-		p->unanswered = p->owed = MONO_NEVER;
-		if (live)
-			session_tell(c, SESSION_ENDED, &p->pk, &p->address);
-		session_peer_run(c, p, t);
-	}
-}
-
 static struct session_view view_of(const struct session_core *c, const struct session_peer *p, struct session_time t)
 {
 	struct session_view v = {.pk = p->pk,
@@ -135,7 +118,9 @@ static struct session_view view_of(const struct session_core *c, const struct se
 				 .mode = session_peer_mode(c, p),
 				 .policy = session_policy_of(c, p, t),
 				 .pinned = session_peer_is_pinned(c, p, t),
-				 .waiting = p->pending};
+				 .waiting = p->pending,
+				 .has_mode = p->has_mode,
+				 .releasing = p->releasing};
 
 	if (v.pinned)
 		v.pin = *pins_find(c, p->net64);
@@ -157,10 +142,24 @@ void session_each(struct session_core *c, struct session_time t, void (*fn)(void
 	}
 }
 
+bool session_find(const struct session_core *c, uint64_t net64, struct session_time t, struct session_view *out)
+{
+	const struct session_peer *p = session_peer_at(c, net64);
+
+	if (p)
+		*out = view_of(c, p, t);
+	return p;
+}
+
 void session_each_pin(const struct session_core *c, void (*fn)(void *ctx, const struct session_pin *pin), void *ctx)
 {
 	for (const struct pin *p = c->pins; p; p = p->hh.next)
 		fn(ctx, &p->pin);
+}
+
+const struct session_pin *session_find_pin(const struct session_core *c, uint64_t net64)
+{
+	return pins_find(c, net64);
 }
 
 struct session_load session_load(const struct session_core *c)

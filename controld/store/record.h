@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the store keeps: orders until their status is forgotten, messages until they are consumed, and the identity of
- * completed messages for a while. Types only; known to the store and to the post. */
+/* What the store keeps: orders until their status is forgotten, messages until they are consumed, the identity of
+ * completed messages for a while, and of sessions the pins and the modes of peers. Types only; known to the store and
+ * to whoever composes. */
 #ifndef CONTROLD_STORE_RECORD_H
 #define CONTROLD_STORE_RECORD_H
 
@@ -10,6 +11,9 @@
 #include <stdint.h>
 
 enum { RECORD_ID_BYTES = 8, RECORD_CHECKSUM_BYTES = 32, RECORD_EPOCH_BYTES = 16 };
+/* So many are told at the start, those with the lowest /64s; more are left in the file. */
+enum { RECORD_PINS_MAX = 65536, RECORD_MODES_MAX = 16384 };
+enum { RECORD_MODE_HIGHEST = 2 /* of enum session_mode */ };
 
 /* A message that leaves. */
 struct record_order {
@@ -40,6 +44,20 @@ struct record_message {
 	uint32_t chunks; /* in so many it came; of a message to ourselves: 0 */
 	uint8_t checksum[RECORD_CHECKSUM_BYTES]; /* of a message to ourselves: the row of its order */
 	int64_t arrived_s; /* realtime */
+};
+
+/* A peer that was shaken hands with: it is not talked to by the static key any more (session.md, pin). Realtime. */
+struct record_pin {
+	uint64_t net64;
+	uint8_t public_key[32];
+	int64_t first_ns, last_ns;
+};
+
+/* The session mode that was set for one peer. */
+struct record_mode {
+	uint64_t net64;
+	uint8_t public_key[32];
+	uint8_t mode; /* enum session_mode */
 };
 
 #endif

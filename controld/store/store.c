@@ -14,17 +14,22 @@
 
 enum { END_S = 5 };
 
-static struct request *ask_with(struct store *s, enum request_kind kind, uint64_t row, size_t topic_len)
+static struct request *append(struct store *s, enum request_kind kind, uint64_t row, size_t topic_len)
 {
 	struct request *r = calloc(1, sizeof(*r) + topic_len);
 
 	if (!r)
 		abort();
-	assert(row && row <= db_max_row);
 	r->kind = kind;
 	r->row = row;
 	DL_APPEND(s->asked, r);
 	return r;
+}
+
+static struct request *ask_with(struct store *s, enum request_kind kind, uint64_t row, size_t topic_len)
+{
+	assert(row && row <= db_max_row);
+	return append(s, kind, row, topic_len);
 }
 
 static struct request *ask(struct store *s, enum request_kind kind, uint64_t row)
@@ -87,12 +92,37 @@ void store_del_message(struct store *s, uint64_t row)
 	ask(s, DEL_MESSAGE, row);
 }
 
+void store_set_pin(struct store *s, const struct record_pin *p)
+{
+	assert(p->first_ns >= 0 && p->first_ns <= DB_MAX_TIME_NS && p->last_ns >= 0 && p->last_ns <= DB_MAX_TIME_NS);
+	append(s, SET_PIN, p->net64, 0)->pin = *p;
+}
+
+void store_del_pin(struct store *s, uint64_t net64)
+{
+	append(s, DEL_PIN, net64, 0);
+}
+
+void store_set_mode(struct store *s, const struct record_mode *m)
+{
+	assert(m->mode <= RECORD_MODE_HIGHEST);
+	append(s, SET_MODE, m->net64, 0)->mode = *m;
+}
+
+void store_del_mode(struct store *s, uint64_t net64)
+{
+	append(s, DEL_MODE, net64, 0);
+}
+
 void store_flush(struct store *s)
 {
+	struct request *r, *next;
+
 	if (!s->asked)
 		return;
 	pthread_mutex_lock(&s->lock);
-	DL_CONCAT(s->queue, s->asked);
+	DL_FOREACH_SAFE (s->asked, r, next)
+		waiting_add(&s->queue, r);
 	pthread_cond_signal(&s->more);
 	pthread_mutex_unlock(&s->lock);
 	s->asked = NULL;
@@ -115,6 +145,10 @@ static void complete(struct store *s, struct request *r)
 	case END_ORDER:
 	case DEL_ORDER:
 	case DEL_MESSAGE:
+	case SET_PIN:
+	case DEL_PIN:
+	case SET_MODE:
+	case DEL_MODE:
 		abort();
 	}
 	free(r);
@@ -183,9 +217,9 @@ void store_dispose(struct store *s)
 	if (s->wake >= 0)
 		close(s->wake);
 	free_requests(s->asked);
-	free_requests(s->queue);
+	free_requests(waiting_take(&s->queue));
 	free_requests(s->done);
-	free_requests(s->again);
+	free_requests(waiting_take(&s->again));
 	pthread_cond_destroy(&s->more);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -202,6 +236,7 @@ static struct store *make_store(const struct store_ops *ops, void *ctx)
 	s->ctx = ctx;
 	s->db.abandoned = &s->abandoned;
 	s->db.lock = &s->lock;
+	s->queue.limit = s->again.limit = LOG_LIMIT(60 * 1000, 1);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attributes);
@@ -219,6 +254,17 @@ static int tell(struct store *s, int64_t now_s, char *error)
 	return -EIO;
 }
 
+/* A file of an earlier version needs some room to become one of this; on a full disk there is the reserve. */
+static int open_database(struct store *s, char *error)
+{
+	int e = db_open(&s->db, &s->place, &s->facts, error);
+
+	if (e != -ENOSPC)
+		return e;
+	s->place.reserved = true;
+	return place_give_up_reserve(&s->place) ? db_open(&s->db, &s->place, &s->facts, error) : e;
+}
+
 int store_open(struct loop *l, const struct store_config *c, const struct store_ops *ops, void *ctx, struct store **out,
 	       char error[STORE_ERROR_BYTES])
 {
@@ -229,7 +275,7 @@ int store_open(struct loop *l, const struct store_config *c, const struct store_
 	s->place.reserved = !c->dir;
 	s->ahead_s = c->now_s - time(NULL);
 	if (e == 0)
-		e = db_open(&s->db, &s->place, &s->facts, error);
+		e = open_database(s, error);
 	if (e == 0) {
 		place_reserve(&s->place);
 		atomic_store(&s->bytes, place_bytes(&s->place));

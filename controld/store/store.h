@@ -22,6 +22,8 @@ struct store_ops {
 	void (*found_order)(void *ctx, const struct record_order *o);
 	void (*found_message)(void *ctx, const struct record_message *m);
 	void (*found_past)(void *ctx, const struct record_message *m);
+	void (*found_pin)(void *ctx, const struct record_pin *p); /* pins and modes before all else */
+	void (*found_mode)(void *ctx, const struct record_mode *m);
 	/* Completions, from the loop. error: 0, -ENOSPC (disk full, quota), -EIO. */
 	void (*order_stored)(void *ctx, uint64_t row, int error);
 	void (*message_stored)(void *ctx, uint64_t row, int error);
@@ -37,8 +39,8 @@ struct store_config {
 };
 
 /* Opens or makes dir/store.db; the folder is made if missing (0700), its owner and mode are checked. A file that is
- * corrupt or of a later version is moved aside to store.db.corrupt-N and said so in the log, loudly. 0, or -errno with
- * one sentence in error. */
+ * corrupt or of a later version is moved aside to store.db.corrupt-N and said so in the log, loudly; one of an earlier
+ * version becomes one of this. 0, or -errno with one sentence in error. */
 MUST_CHECK int store_open(struct loop *l, const struct store_config *c, const struct store_ops *ops, void *ctx,
 			  struct store **out, char error[STORE_ERROR_BYTES]);
 /* Names the file's life: 16 random bytes drawn when it was made. */
@@ -51,10 +53,16 @@ uint64_t store_last_message(const struct store *s);
 void store_add_order(struct store *s, const struct record_order *o);
 void store_add_message(struct store *s, const struct record_message *m);
 void store_load_message(struct store *s, uint64_t row);
-/* Without completion; each is done whole in the transaction of the turn, and tried again while the disk is full. */
+/* Without completion; each is done whole in the transaction of the turn, and tried again while the disk is full. What
+ * is asked of a pin or a mode takes the place of what was asked before and still waits; when so many wait as can be
+ * told at the start, those of further /64s are dropped, with a line in the log. */
 void store_end_order(struct store *s, uint64_t row, uint8_t state); /* keeps the status, drops the payload */
 void store_del_order(struct store *s, uint64_t row);
 void store_del_message(struct store *s, uint64_t row);
+void store_set_pin(struct store *s, const struct record_pin *p); /* of its /64: new or in the place of the old one */
+void store_del_pin(struct store *s, uint64_t net64);
+void store_set_mode(struct store *s, const struct record_mode *m);
+void store_del_mode(struct store *s, uint64_t net64);
 /* At the end of a turn of the loop: hands what was asked to the thread. Cheap where there is nothing. */
 void store_flush(struct store *s);
 /* "" while all is well, else one sentence: what the last failure was, until something succeeds. Borrowed. */

@@ -14,7 +14,6 @@
 enum {
 	SHRINK_STEP_PAGES = 1024,
 	SHRINK_MIN_PAGES = 1024, /* free ones that are kept for the next payloads */
-	SQUEEZE_PAGES = 16,
 	TRUNCATE_PAGES = 4096, /* a log that has grown longer is cut */
 };
 
@@ -231,6 +230,31 @@ static int change_row(struct database *d, const struct request *r, enum statemen
 	return run(d, parts);
 }
 
+static int set_pin(struct database *d, const struct record_pin *p)
+{
+	sqlite3_stmt *st = of_row(d, SET_PIN_ROW, p->net64);
+
+	bind_bytes(st, 2, p->public_key, sizeof(p->public_key));
+	sqlite3_bind_int64(st, 3, p->first_ns);
+	sqlite3_bind_int64(st, 4, p->last_ns);
+	return run(d, SET_PIN_ROW);
+}
+
+static int set_mode(struct database *d, const struct record_mode *m)
+{
+	sqlite3_stmt *st = of_row(d, SET_MODE_ROW, m->net64);
+
+	bind_bytes(st, 2, m->public_key, sizeof(m->public_key));
+	sqlite3_bind_int(st, 3, m->mode);
+	return run(d, SET_MODE_ROW);
+}
+
+static int del_row(struct database *d, enum statement which, uint64_t row)
+{
+	of_row(d, which, row);
+	return run(d, which);
+}
+
 int db_request(struct database *d, struct request *r)
 {
 	switch (r->kind) {
@@ -246,6 +270,14 @@ int db_request(struct database *d, struct request *r)
 		return change_row(d, r, DEL_ORDER_ROW, DEL_ORDER_PARTS);
 	case DEL_MESSAGE:
 		return change_row(d, r, CONSUME_MESSAGE, DEL_MESSAGE_PARTS);
+	case SET_PIN:
+		return set_pin(d, &r->pin);
+	case DEL_PIN:
+		return del_row(d, DEL_PIN_ROW, r->row);
+	case SET_MODE:
+		return set_mode(d, &r->mode);
+	case DEL_MODE:
+		return del_row(d, DEL_MODE_ROW, r->row);
 	}
 	abort();
 }

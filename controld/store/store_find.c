@@ -2,6 +2,7 @@
 /* What a file holds, at the start. It is read twice: first to see that every row is whole and what we write, then to
  * tell it, so that nothing is told of a file that turns out to be corrupt. Bytes of the file are hostile until checked
  * here. */
+#define LOG_MODULE "store"
 #include "controld/store/store_private.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@ static const char messages_text[] = "SELECT row, consumed, id, reply, src, dst, 
 				    "arrived_s, chunks, (SELECT ifnull(sum(length(bytes)), 0) FROM incoming_part "
 				    "WHERE place BETWEEN row << 16 AND row << 16 | 65535) "
 				    "FROM incoming WHERE NOT consumed OR arrived_s > ?1 ORDER BY row";
+static const char pins_text[] = "SELECT net64, public_key, first_ns, last_ns FROM pins ORDER BY net64 LIMIT ?1";
+static const char modes_text[] = "SELECT net64, public_key, mode FROM modes ORDER BY net64 LIMIT ?1";
 
 /* Reads columns one after the other; bad stays once it is set. */
 struct columns {
@@ -96,12 +99,70 @@ static bool read_message(sqlite3_stmt *st, struct record_message *m, bool *consu
 	return !c.bad && m->row && next_number(&c, INT64_MAX) == (*consumed ? 0 : m->len);
 }
 
+static bool read_pin(sqlite3_stmt *st, struct record_pin *p)
+{
+	struct columns c = {.st = st, .at = 1};
+
+	*p = (struct record_pin){.net64 = (uint64_t)sqlite3_column_int64(st, 0)};
+	next_bytes(&c, p->public_key, sizeof(p->public_key));
+	p->first_ns = (int64_t)next_number(&c, DB_MAX_TIME_NS);
+	p->last_ns = (int64_t)next_number(&c, DB_MAX_TIME_NS);
+	return !c.bad;
+}
+
+static bool read_mode(sqlite3_stmt *st, struct record_mode *m)
+{
+	struct columns c = {.st = st, .at = 1};
+
+	*m = (struct record_mode){.net64 = (uint64_t)sqlite3_column_int64(st, 0)};
+	next_bytes(&c, m->public_key, sizeof(m->public_key));
+	m->mode = (uint8_t)next_number(&c, RECORD_MODE_HIGHEST);
+	return !c.bad;
+}
+
 struct teller {
 	struct database *d;
 	const struct store_ops *ops; /* NULL: only look */
 	void *ctx;
 	int64_t past_s; /* completed before it: not told */
+	unsigned count; /* of the rows of this table before */
 };
+
+/* The row is beyond what is told of its table. */
+static bool is_too_many(const struct teller *t, unsigned max, const char *what)
+{
+	if (t->count < max)
+		return false;
+	if (t->ops)
+		log_err("the store holds too many %s: the rest is not used max=%u", what, max);
+	return true;
+}
+
+static int tell_pin(struct teller *t, sqlite3_stmt *st)
+{
+	struct record_pin p;
+
+	if (is_too_many(t, RECORD_PINS_MAX, "pins"))
+		return SQLITE_DONE;
+	if (!read_pin(st, &p))
+		return SQLITE_CORRUPT;
+	if (t->ops)
+		t->ops->found_pin(t->ctx, &p);
+	return SQLITE_OK;
+}
+
+static int tell_mode(struct teller *t, sqlite3_stmt *st)
+{
+	struct record_mode m;
+
+	if (is_too_many(t, RECORD_MODES_MAX, "modes of peers"))
+		return SQLITE_DONE;
+	if (!read_mode(st, &m))
+		return SQLITE_CORRUPT;
+	if (t->ops)
+		t->ops->found_mode(t->ctx, &m);
+	return SQLITE_OK;
+}
 
 static int tell_order(struct teller *t, sqlite3_stmt *st)
 {
@@ -134,31 +195,44 @@ static int tell_message(struct teller *t, sqlite3_stmt *st)
 	return SQLITE_OK;
 }
 
-static int each_row(struct teller *t, const char *text, int64_t after_s, int (*fn)(struct teller *t, sqlite3_stmt *st))
+/* SQLITE_DONE of fn: enough. bound: for ?1. */
+static int each_row(struct teller *t, const char *text, int64_t bound, int (*fn)(struct teller *t, sqlite3_stmt *st))
 {
 	sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(t->d->sql, text, -1, &st, NULL);
 
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(st, 1, after_s);
-	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		rc = sqlite3_bind_int64(st, 1, bound);
+	for (t->count = 0; rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW; t->count++)
 		rc = fn(t, st);
 	sqlite3_finalize(st);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int db_check_rows(struct database *d)
+/* One more than is told is read, to know that there are more. */
+static int each_peer(struct teller *t)
+{
+	const int rc = each_row(t, pins_text, RECORD_PINS_MAX + 1, tell_pin);
+
+	return rc == SQLITE_OK ? each_row(t, modes_text, RECORD_MODES_MAX + 1, tell_mode) : rc;
+}
+
+int db_check_rows(struct database *d, int64_t version)
 {
 	struct teller t = {.d = d};
-	const int rc = each_row(&t, orders_text, INT64_MIN, tell_order);
+	int rc = version == SCHEMA_VERSION_MESSAGES ? SQLITE_OK : each_peer(&t);
 
+	if (rc == SQLITE_OK)
+		rc = each_row(&t, orders_text, INT64_MIN, tell_order);
 	return rc == SQLITE_OK ? each_row(&t, messages_text, INT64_MIN, tell_message) : rc;
 }
 
 int db_tell(struct database *d, int64_t now_s, const struct store_ops *ops, void *ctx)
 {
 	struct teller t = {.d = d, .ops = ops, .ctx = ctx, .past_s = now_s - LIMIT_MESSAGE_DONE_MS / 1000};
-	const int rc = each_row(&t, orders_text, now_s - LIMIT_MESSAGE_STATUS_S, tell_order);
+	int rc = each_peer(&t);
 
+	if (rc == SQLITE_OK)
+		rc = each_row(&t, orders_text, now_s - LIMIT_MESSAGE_STATUS_S, tell_order);
 	return rc == SQLITE_OK ? each_row(&t, messages_text, t.past_s, tell_message) : rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens what lies there, or makes it. A file is usable if it is ours, of this version, has exactly our tables, and what
- * it holds is whole; anything else is moved aside. That a disk does not answer, or another program has the file, is no
- * reason to move it: then there is an error.
+/* Opens what lies there, or makes it. A file is usable if it is ours, of this version or an earlier one, has exactly
+ * its tables, and what it holds is whole; anything else is moved aside. One of an earlier version is first found
+ * usable, then gets what it lacks in one transaction. That a disk does not answer, or another program has the file, is
+ * no reason to move it: then there is an error.
  *
  * SQLite's own check reads the whole file. It is done where the last life ended without closing, and where it costs
  * nothing because the file is small; the rows are read in any case.
@@ -21,7 +22,6 @@
 
 enum {
 	APPLICATION_ID = 0x6d79636c, /* mycl */
-	SCHEMA_VERSION = 1,
 	UNUSABLE = 1,
 	CHECK_ALWAYS_PAGES = 4096, /* 16 MiB */
 	BUSY_MS = 1000,
@@ -41,8 +41,12 @@ static const char *const schema[] = {
 	"reply INTEGER NOT NULL, src BLOB NOT NULL, dst BLOB NOT NULL, public_key BLOB NOT NULL, topic BLOB NOT NULL, "
 	"len INTEGER NOT NULL, checksum BLOB NOT NULL, arrived_s INTEGER NOT NULL, chunks INTEGER NOT NULL) STRICT",
 	"CREATE TABLE incoming_part(place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
+	/* Since version 2. The key is the /64 as a signed number. */
+	"CREATE TABLE pins(net64 INTEGER PRIMARY KEY, public_key BLOB NOT NULL, first_ns INTEGER NOT NULL, "
+	"last_ns INTEGER NOT NULL) STRICT",
+	"CREATE TABLE modes(net64 INTEGER PRIMARY KEY, public_key BLOB NOT NULL, mode INTEGER NOT NULL) STRICT",
 };
-enum { SCHEMA_TABLES = sizeof(schema) / sizeof(schema[0]), SCHEMA_NOT_OURS = 2 };
+enum { SCHEMA_TABLES = sizeof(schema) / sizeof(schema[0]), SCHEMA_TABLES_MESSAGES = 6, SCHEMA_NOT_OURS = 2 };
 
 /* Those that nobody can ask for any more, and those that so many came after that they are not told. */
 static const char purge_orders[] = "DELETE FROM outgoing WHERE ended AND (created_s + deadline_s <= ?1 OR row <= "
@@ -74,6 +78,10 @@ static const char *const statements[STATEMENTS] = {
 	[DEL_MESSAGE_PARTS] = "DELETE FROM incoming_part WHERE place BETWEEN ?1 AND ?2",
 	[PURGE_ORDERS] = purge_orders,
 	[PURGE_MESSAGES] = purge_messages,
+	[SET_PIN_ROW] = "REPLACE INTO pins VALUES(?1, ?2, ?3, ?4)",
+	[DEL_PIN_ROW] = "DELETE FROM pins WHERE net64 = ?1",
+	[SET_MODE_ROW] = "REPLACE INTO modes VALUES(?1, ?2, ?3)",
+	[DEL_MODE_ROW] = "DELETE FROM modes WHERE net64 = ?1",
 };
 
 /* What a result of SQLite means for the file: 0, UNUSABLE or -errno. */
@@ -245,8 +253,32 @@ static int make_database(struct database *d, char *error)
 	return r == UNUSABLE ? -EIO : r;
 }
 
-static int check_schema(struct database *d, char *error)
+/* One transaction: killed at any instant, it is a file of the one version or of the other. */
+static int migrate(struct database *d, int64_t version, char *error)
 {
+	char text[128];
+	int r;
+
+	if (version == SCHEMA_VERSION)
+		return 0;
+	r = exec(d, "BEGIN IMMEDIATE", error);
+	for (int i = SCHEMA_TABLES_MESSAGES; r == 0 && i < SCHEMA_TABLES; i++)
+		r = exec(d, schema[i], error);
+	snprintf(text, sizeof(text), "UPDATE meta SET clean = 0; PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION);
+	if (r == 0)
+		r = exec(d, text, error);
+	if (r == 0) {
+		d->marked = true;
+		log_info(
+			"the store was of version %lld and is now of version %d: older programs cannot use it any more",
+			(long long)version, SCHEMA_VERSION);
+	}
+	return r == UNUSABLE ? -EIO : r;
+}
+
+static int check_schema(struct database *d, int64_t version, char *error)
+{
+	const int tables = version == SCHEMA_VERSION_MESSAGES ? SCHEMA_TABLES_MESSAGES : SCHEMA_TABLES;
 	sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(d->sql, "SELECT sql FROM sqlite_schema ORDER BY rowid", -1, &st, NULL);
 	int n = 0;
@@ -254,30 +286,29 @@ static int check_schema(struct database *d, char *error)
 	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(st, 0);
 
-		rc = n < SCHEMA_TABLES && text && strcmp(text, schema[n]) == 0 ? SQLITE_OK : SQLITE_MISMATCH;
+		rc = n < tables && text && strcmp(text, schema[n]) == 0 ? SQLITE_OK : SQLITE_MISMATCH;
 		n++;
 	}
 	sqlite3_finalize(st);
-	if (rc == SQLITE_MISMATCH || (rc == SQLITE_DONE && n != SCHEMA_TABLES))
+	if (rc == SQLITE_MISMATCH || (rc == SQLITE_DONE && n != tables))
 		return unusable(error, "its tables are not ours");
 	return rc == SQLITE_DONE ? 0 : judge(d, rc, error);
 }
 
-/* Whose is it? fresh: nobody's yet. */
-static int check_identity(struct database *d, const struct place *p, bool *fresh, char *error)
+/* Whose is it, and of which version? 0: nobody's yet. */
+static int check_identity(struct database *d, const struct place *p, int64_t *version, char *error)
 {
-	int64_t application, version, tables, page = 0;
+	int64_t application, tables, page = 0;
 	int r = ask_number(d, "PRAGMA application_id", &application, error);
 
 	if (r == 0)
-		r = ask_number(d, "PRAGMA user_version", &version, error);
+		r = ask_number(d, "PRAGMA user_version", version, error);
 	if (r == 0)
 		r = ask_number(d, "SELECT count(*) FROM sqlite_schema", &tables, error);
 	if (r == 0)
 		r = ask_number(d, "PRAGMA page_size", &page, error);
 	if (r)
 		return r;
-	*fresh = application == 0 && version == 0 && tables == 0;
 	if (page != DB_PAGE_BYTES)
 		return unusable(error, "its pages are not of our size");
 	/* A file that says that only later versions of SQLite may write it. */
@@ -288,20 +319,20 @@ static int check_identity(struct database *d, const struct place *p, bool *fresh
 		sentence(error, "cannot write %.200s: %s", p->file, strerror(-r));
 		return r;
 	}
-	if (*fresh)
+	if (application == 0 && *version == 0 && tables == 0)
 		return 0;
 	if (application != APPLICATION_ID)
 		return unusable(error, "it is another program's database");
-	if (version != SCHEMA_VERSION)
+	if (*version < SCHEMA_VERSION_MESSAGES || *version > SCHEMA_VERSION)
 		return unusable(error, "another version of this program wrote it");
 	return 0;
 }
 
-static int check_content(struct database *d, char *error)
+static int check_content(struct database *d, int64_t version, char *error)
 {
 	int64_t clean = 0, pages = 0;
 	char verdict[128];
-	int r = check_schema(d, error);
+	int r = check_schema(d, version, error);
 
 	if (r == 0)
 		r = ask_number(d, "SELECT clean FROM meta", &clean, error);
@@ -355,27 +386,42 @@ static int read_facts(struct database *d, struct db_facts *facts, char *error)
 	return 0;
 }
 
+static int check_rows(struct database *d, int64_t version, char *error)
+{
+	const int rc = db_check_rows(d, version);
+
+	return rc == SQLITE_CORRUPT ? unusable(error, "a row in it is not whole") : judge(d, rc, error);
+}
+
+/* Makes one, or judges what is there. */
+static int make_or_check(struct database *d, int64_t *version, char *error)
+{
+	int r;
+
+	if (*version == 0) {
+		*version = SCHEMA_VERSION;
+		return make_database(d, error);
+	}
+	r = check_content(d, *version, error);
+	return r ? r : use_wal(d, error);
+}
+
 static int try_open(struct database *d, const struct place *p, struct db_facts *facts, char *error)
 {
-	bool fresh = false;
+	int64_t version = 0;
 	int r = connect_to(d, d->in_file ? p->file : ":memory:", error);
 
 	if (r == 0)
-		r = check_identity(d, p, &fresh, error);
+		r = check_identity(d, p, &version, error);
 	if (r == 0)
-		r = fresh ? make_database(d, error) : check_content(d, error);
-	if (r == 0 && !fresh)
-		r = use_wal(d, error);
-	if (r == 0)
-		r = prepare_statements(d, error);
+		r = make_or_check(d, &version, error);
 	if (r == 0)
 		r = read_facts(d, facts, error);
-	if (r == 0) {
-		const int rc = db_check_rows(d);
-
-		r = rc == SQLITE_CORRUPT ? unusable(error, "a row in it is not whole") : judge(d, rc, error);
-	}
-	return r;
+	if (r == 0)
+		r = check_rows(d, version, error);
+	if (r == 0)
+		r = migrate(d, version, error);
+	return r ? r : prepare_statements(d, error);
 }
 
 /* Makes the file, so that its mode does not depend on others. */

@@ -187,8 +187,8 @@ int place_move_aside(const struct place *p, const char *why, char *error)
 		}
 	}
 	name_of(p, n, "", to);
-	log_err("the store cannot be used and is begun anew: the messages in it are neither sent nor read. "
-		"Its file is kept file=%s why=%s",
+	log_err("the store cannot be used and is begun anew: the messages in it are neither sent nor read, pins and "
+		"modes of peers are forgotten. Its file is kept file=%s why=%s",
 		to, why);
 	return 0;
 }

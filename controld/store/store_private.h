@@ -2,6 +2,7 @@
 /* The inside of the store; private to this folder.
  *
  *   store.c         the requests, in the loop's thread; completions
+ *   store_waiting.c requests that wait: of each pin and mode only the last
  *   store_thread.c  the thread: batches, verdicts, trying again, housekeeping
  *   store_db.c      one connection: transactions and requests as SQL
  *   store_find.c    what a file holds, read and checked at the start
@@ -15,11 +16,14 @@
 #include "controld/store/store.h"
 #include "shared/base/log.h"
 #include "shared/base/mono.h"
+#include "shared/base/siphash.h"
 #include "shared/limits.h"
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+/* After siphash.h. */
+#include <uthash.h>
 
 enum {
 	PLACE_FILE_BYTES = PATH_MAX + 64,
@@ -28,8 +32,11 @@ enum {
 	DB_PART_MASK = (1 << DB_ROW_SHIFT) - 1,
 	DB_PAGE_BYTES = 4096,
 	DB_WHAT_BYTES = 160,
+	SQUEEZE_PAGES = 16, /* that db_squeeze() gives back */
 };
 static const uint64_t db_max_payload = (uint64_t)LIMIT_STORE_ROW_BYTES << DB_ROW_SHIFT;
+/* The system's clock ends years before. */
+#define DB_MAX_TIME_NS (INT64_MAX - INT64_C(365) * 86400 * 1000000000)
 static const uint64_t db_max_row = (UINT64_C(1) << (63 - DB_ROW_SHIFT)) - 1;
 
 /* The folder and the files in it. Not open (dir is ""): all in memory. */
@@ -76,6 +83,10 @@ enum statement {
 	DEL_MESSAGE_PARTS,
 	PURGE_ORDERS,
 	PURGE_MESSAGES,
+	SET_PIN_ROW,
+	DEL_PIN_ROW,
+	SET_MODE_ROW,
+	DEL_MODE_ROW,
 	STATEMENTS
 };
 
@@ -93,7 +104,18 @@ struct database {
 	char what[DB_WHAT_BYTES]; /* the last failure, in SQLite's words */
 };
 
-enum request_kind { ADD_ORDER, ADD_MESSAGE, LOAD_MESSAGE, END_ORDER, DEL_ORDER, DEL_MESSAGE };
+enum request_kind {
+	ADD_ORDER,
+	ADD_MESSAGE,
+	LOAD_MESSAGE,
+	END_ORDER,
+	DEL_ORDER,
+	DEL_MESSAGE,
+	SET_PIN,
+	DEL_PIN,
+	SET_MODE,
+	DEL_MODE
+};
 
 struct request {
 	struct request *prev, *next;
@@ -101,11 +123,14 @@ struct request {
 	bool refused; /* has its verdict already, and only keeps its place in the order */
 	uint8_t state; /* END_ORDER */
 	int error; /* the verdict */
-	uint64_t row;
+	uint64_t row; /* of pins and modes: the /64 */
 	union {
 		struct record_order order;
 		struct record_message message;
+		struct record_pin pin;
+		struct record_mode mode;
 	};
+	UT_hash_handle hh; /* of pins and modes, in struct waiting */
 	uint8_t *payload; /* LOAD_MESSAGE: what was loaded */
 	size_t len; /* of the payload, whichever way it goes */
 	uint8_t topic[];
@@ -119,8 +144,25 @@ static inline bool request_is_add(const struct request *r)
 /* Without completion: tried until it is done. */
 static inline bool request_is_silent(const struct request *r)
 {
-	return r->kind == END_ORDER || r->kind == DEL_ORDER || r->kind == DEL_MESSAGE;
+	return !request_is_add(r) && r->kind != LOAD_MESSAGE;
 }
+
+/* Requests that wait, in order. Of a pin and of a mode, which a disk that is ill could let pile up for ever, only the
+ * last one. */
+enum waiting_table { WAITING_PINS, WAITING_MODES, WAITING_TABLES /* and of all else: none */ };
+struct waiting {
+	struct request *list;
+	struct request *tables[WAITING_TABLES]; /* by /64; also in the list */
+	struct log_limit limit;
+};
+
+/* store_waiting.c */
+/* Takes r, and frees what it makes vain. */
+void waiting_add(struct waiting *w, struct request *r);
+/* Frees what r, which was done, makes vain. */
+void waiting_supersede(struct waiting *w, const struct request *r);
+/* The list; nothing waits any more. */
+struct request *waiting_take(struct waiting *w);
 
 /* store_db.c. Those that return int: 0 or -errno, and the words in what. -ENOSPC: the disk is full; -EUCLEAN: the file
  * is damaged. */
@@ -143,7 +185,8 @@ MUST_CHECK int db_error(struct database *d, int rc);
 /* Marks the file as closed in order (if it is), closes. */
 void db_close(struct database *d);
 
-/* store_open.c. A database that can be used; place NULL: in memory. */
+/* store_open.c. A database that can be used; without a place: in memory. */
+enum { SCHEMA_VERSION_MESSAGES = 1 /* without pins and modes */, SCHEMA_VERSION = 2 };
 struct db_facts {
 	uint8_t epoch[RECORD_EPOCH_BYTES];
 	uint64_t last_order, last_message;
@@ -151,8 +194,8 @@ struct db_facts {
 MUST_CHECK int db_open(struct database *d, const struct place *p, struct db_facts *facts, char *error);
 
 /* store_find.c. */
-/* Reads all that the file holds and tells nothing. SQLITE_OK, SQLITE_CORRUPT, or what went wrong. */
-MUST_CHECK int db_check_rows(struct database *d);
+/* Reads all that a file of that version holds and tells nothing. SQLITE_OK, SQLITE_CORRUPT, or what went wrong. */
+MUST_CHECK int db_check_rows(struct database *d, int64_t version);
 /* Tells it. */
 MUST_CHECK int db_tell(struct database *d, int64_t now_s, const struct store_ops *ops, void *ctx);
 
@@ -169,7 +212,8 @@ struct store {
 	/* Shared. */
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct request *queue, *done;
+	struct waiting queue;
+	struct request *done;
 	bool closing, ended /* the thread is about to */;
 	char trouble[STORE_ERROR_BYTES];
 	int wake; /* eventfd */
@@ -180,7 +224,7 @@ struct store {
 	pthread_t thread;
 	struct database db;
 	struct place place;
-	struct request *again; /* silent ones that failed */
+	struct waiting again; /* silent ones that failed */
 	bool blocked; /* one of this round failed: the later ones wait, so that their order is kept */
 	bool untidy; /* something was done since the last housekeeping */
 	int64_t ahead_s; /* the opener's clock before the system's: 0, but in tests */

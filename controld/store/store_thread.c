@@ -26,6 +26,7 @@ enum {
 	TIDY_MS = 1000, /* after the last work */
 	PURGE_MS = 60 * 1000,
 	SQUEEZES = 16,
+	LOG_BYTES = 64 * 1024, /* of the log of an addition, besides its payload */
 };
 
 static void wake_loop(struct store *s)
@@ -133,6 +134,17 @@ static int try_alone(struct store *s, struct request *r)
 	return e;
 }
 
+/* The file may have pages to spare while the log finds no room: gives back as much as the log will need. False: there
+ * are none. */
+static bool make_way(struct store *s, size_t len)
+{
+	size_t given = 0;
+
+	while (given < len + LOG_BYTES && db_squeeze(&s->db))
+		given += SQUEEZE_PAGES * DB_PAGE_BYTES;
+	return given > 0;
+}
+
 static void do_alone(struct store *s, struct request *r)
 {
 	if (r->refused)
@@ -143,7 +155,8 @@ static void do_alone(struct store *s, struct request *r)
 	}
 	r->error = try_alone(s, r);
 	/* What was written before it failed lies in the log, and is in the way of the next ones. */
-	if (r->error == -ENOSPC && db_checkpoint(&s->db, true) == 0 && request_is_silent(r))
+	if (r->error == -ENOSPC && db_checkpoint(&s->db, true) == 0 &&
+	    (request_is_silent(r) || (request_is_add(r) && s->place.reserved && make_way(s, r->len))))
 		r->error = try_alone(s, r);
 	if (r->error == -ENOSPC && request_is_silent(r) && place_give_up_reserve(&s->place))
 		r->error = try_alone(s, r);
@@ -191,6 +204,12 @@ static void do_slice(struct store *s, struct request *slice)
 		do_alone(s, r);
 }
 
+static void end_silent(struct store *s, struct request *r)
+{
+	waiting_supersede(&s->again, r);
+	free(r);
+}
+
 /* Takes the first requests off the list, up to so many bytes; how long a load is, is not known yet. */
 static struct request *cut_slice(struct request **list)
 {
@@ -205,7 +224,7 @@ static struct request *cut_slice(struct request **list)
 	return slice;
 }
 
-/* Silent ones end here, or are kept; the others go back to the loop. */
+/* Silent ones end here, or are kept; the others go back to the loop. A pin that is done ends what waits of it. */
 static void hand_back(struct store *s, struct request *slice)
 {
 	struct request *r, *next, *done = NULL;
@@ -215,9 +234,9 @@ static void hand_back(struct store *s, struct request *slice)
 		if (!request_is_silent(r))
 			DL_APPEND(done, r);
 		else if (r->error)
-			DL_APPEND(s->again, r);
+			waiting_add(&s->again, r);
 		else
-			free(r);
+			end_silent(s, r);
 	}
 	if (!done)
 		return;
@@ -238,9 +257,8 @@ static void restore_reserve(struct store *s)
 
 static void do_round(struct store *s, struct request *work)
 {
-	struct request *slice, *list = s->again;
+	struct request *slice, *list = waiting_take(&s->again);
 
-	s->again = NULL;
 	s->blocked = false;
 	s->untidy = true;
 	restore_reserve(s);
@@ -253,7 +271,7 @@ static void do_round(struct store *s, struct request *work)
 		if (s->db.wal_pages >= CHECKPOINT_PAGES)
 			checkpoint(s, false);
 	}
-	DL_CONCAT(s->again, list);
+	DL_CONCAT(s->again.list, list);
 }
 
 /* True: there is more to do at once. */
@@ -290,7 +308,7 @@ static struct mono next_due(const struct store *s, struct mono now)
 {
 	struct mono due = s->next_purge;
 
-	if (s->again)
+	if (s->again.list)
 		due = mono_min(due, mono_add_ms(now, AGAIN_MS));
 	if (s->untidy)
 		due = mono_min(due, mono_add_ms(now, TIDY_MS));
@@ -305,10 +323,9 @@ static bool wait_for_work(struct store *s, struct mono until, struct request **w
 	int e = 0;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->queue && !s->closing && e == 0)
+	while (!s->queue.list && !s->closing && e == 0)
 		e = pthread_cond_timedwait(&s->more, &s->lock, &t);
-	*work = s->queue;
-	s->queue = NULL;
+	*work = waiting_take(&s->queue);
 	closing = s->closing;
 	pthread_mutex_unlock(&s->lock);
 	return closing;
@@ -323,11 +340,11 @@ static void *thread_main(void *arg)
 
 	do {
 		closing = wait_for_work(s, until, &work);
-		if (work || s->again)
+		if (work || s->again.list)
 			do_round(s, work);
 		until = monotonic_now();
 		/* In idle time, but also where there is never any. */
-		if (closing || !(mono_is_due(s->next_purge, until) || (!work && !s->again)) || !tidy(s, until))
+		if (closing || !(mono_is_due(s->next_purge, until) || (!work && !s->again.list)) || !tidy(s, until))
 			until = next_due(s, until);
 	} while (!closing);
 	db_close(&s->db);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A record is its header, its body, and zeros up to a multiple of 8. Datagrams are received 4 bytes past an 8-byte
- * boundary, so every body is aligned. Buffers are wiped after use, because KEY records pass through them. */
+ * boundary, so every body is aligned. Buffers are wiped after use, because KEY and SESSION_KEY records pass through
+ * them. */
 #include "shared/base/ctlsock.h"
 
 #include "shared/base/secret.h"
@@ -178,10 +179,25 @@ static size_t most_queued(enum ctl_type type)
 {
 	if (is_user(type))
 		return LIMIT_CTL_USER_BYTES;
+	switch (type) {
 	/* Strangers cause these. */
-	if (type == CTL_TLV || type == CTL_LINK_RTT || type == CTL_WANT_KEY)
+	case CTL_TLV:
+	case CTL_LINK_RTT:
+	case CTL_WANT_KEY:
+	case CTL_SESSION_WANT:
+	case CTL_SESSION_STRAY:
+	case CTL_SESSION_REFUSED:
+	/* It is told again. */
+	case CTL_SESSION_USE:
 		return LIMIT_CTL_QUEUE_BYTES;
-	return SIZE_MAX;
+	default:
+		return SIZE_MAX;
+	}
+}
+
+bool ctlsock_is_full(const struct ctlsock *s)
+{
+	return s->queue[QUEUE_RECORDS].bytes >= LIMIT_CTL_QUEUE_BYTES;
 }
 
 bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail, size_t tail_len)

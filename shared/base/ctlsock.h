@@ -27,9 +27,10 @@ void ctlsock_free(struct ctlsock *s);
 int ctlsock_fd(const struct ctlsock *s);
 
 /* Appends a record: body of len bytes, then tail of tail_len bytes (may be NULL, 0). It leaves with ctlsock_flush().
- * False if it is dropped: larger than a datagram; TLV, LINK_RTT and WANT_KEY where LIMIT_CTL_QUEUE_BYTES are queued;
- * user data where LIMIT_CTL_USER_BYTES of it are. Other types are always queued (their number is bounded by the tables
- * they describe). */
+ * False if it is dropped: larger than a datagram; TLV, LINK_RTT, WANT_KEY, SESSION_WANT, SESSION_STRAY, SESSION_REFUSED
+ * and SESSION_USE where LIMIT_CTL_QUEUE_BYTES are queued; user data where LIMIT_CTL_USER_BYTES of it are. Other types
+ * are always queued (their number is bounded by the tables they describe; who repeats them asks ctlsock_is_full()
+ * first). */
 bool ctlsock_put(struct ctlsock *s, enum ctl_type type, const void *body, size_t len, const void *tail,
 		 size_t tail_len);
 /* The same with one descriptor, which is duplicated: the caller keeps its own. False on EMFILE and the like. */
@@ -38,6 +39,8 @@ MUST_CHECK bool ctlsock_put_fd(struct ctlsock *s, enum ctl_type type, const void
 MUST_CHECK int ctlsock_flush(struct ctlsock *s);
 /* True while something is queued: ask for POLLOUT. */
 bool ctlsock_wants_write(const struct ctlsock *s);
+/* LIMIT_CTL_QUEUE_BYTES that are not user data are queued: what may be said again later is better kept. */
+bool ctlsock_is_full(const struct ctlsock *s);
 /* Bytes queued and not yet sent, user data among them. */
 size_t ctlsock_queued(const struct ctlsock *s);
 /* Reads up to 16 datagrams and gives each record to ops. 0; -EPIPE at end of stream; other -errno. Malformed records

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed and cost of the node, beside the yardstick (ref.c) in the same run. One JSON line per figure; three runs, median.
 
-    bench.py [FIGURE...]      tcp udp transit ping start failover idle routes size messages waiting; default: all
+    bench.py [FIGURE...]      tcp udp transit ping start failover idle routes size messages waiting
+                              sessions flood; default: all
 RUNS=n and SECONDS_EACH=s change the effort.
 """
 import hashlib
@@ -17,6 +18,7 @@ import threading
 import time
 
 import bench_messages
+import bench_sessions
 from lab import BIN, Lab, build_tools, cpu_ns, memory_kb, sh, TOOLS, wait_for
 
 RUNS = int(os.environ.get("RUNS", 3))
@@ -340,10 +342,19 @@ def measure_waiting(_):
     bench_messages.measure_waiting(say)
 
 
+def measure_sessions(_):
+    bench_sessions.measure(say, iperf, udp, RUNS)
+
+
+def measure_flood(_):
+    bench_sessions.measure_flood(say, iperf, RUNS)
+
+
 FIGURES = {"tcp": (measure_tcp, True), "udp": (measure_udp, True), "transit": (measure_transit, True), "ping": (measure_ping, False),
            "start": (measure_start, False), "failover": (measure_failover, False), "idle": (measure_idle, False),
            "routes": (measure_routes, False), "size": (measure_size, False),
-           "messages": (measure_messages, False), "waiting": (measure_waiting, False)}
+           "messages": (measure_messages, False), "waiting": (measure_waiting, False),
+           "sessions": (measure_sessions, False), "flood": (measure_flood, False)}
 
 if __name__ == "__main__":
     build_tools()

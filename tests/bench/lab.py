@@ -108,6 +108,13 @@ class Lab:
         self.processes.append(p)
         return p
 
+    def command(self, h, args):
+        """A program that is talked to, in lines."""
+        p = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.tag}{h}", *map(str, args)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+        self.processes.append(p)
+        return p
+
     def wire(self, a, b):
         self.wires += 1
         n = self.wires

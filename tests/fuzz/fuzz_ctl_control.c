@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records of any content, of legal length, to the control thread's handlers: before START or while it runs (with a
  * worker that was made but does not run). Input: a byte of flags, then for each record its type, how many bytes more
- * than its struct, its body. Nothing may crash, leak a descriptor or make the books disagree. */
-#include "fastpath/control_state.h"
+ * than its struct, its body; while it runs, 255 begins an event of a worker, 254 lets time pass, 253 raises the
+ * generation, 252 begins or ends a batch of the worker. Nothing may crash, leak a descriptor or make the books
+ * disagree. */
+#include "fastpath/control_sessions.h"
 #include "shared/base/siphash.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RUNNING = 1, GREETED = 2, BODY_MAX = 512 };
+enum { RUNNING = 1, GREETED = 2, BODY_MAX = 512, STATIC_KEYS = 4, SESSION_KEYS = 6, ROWS = 16 };
+enum { EVENT = 255, TIME = 254, GENERATION = 253, BATCH = 252 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +33,7 @@ static struct {
 	struct lanes lanes;
 	struct worker *worker;
 	const struct aead *aead;
+	bool batch;
 } rig;
 
 static const struct control_times times = {.fresh_ms = 1000, .grace_ms = 1000};
@@ -63,10 +67,15 @@ static void make_running(struct control *c)
 	c->f.lanes = &rig.lanes;
 	c->f.worker_count = 1;
 	c->f.table = table_new(&c->f.epoch, 1);
-	c->f.keys = keys_new(rig.aead, &own, 4);
+	c->f.keys = keys_new(rig.aead, &own, STATIC_KEYS);
 	c->f.links = calloc(LIMIT_LINK_SLOTS, sizeof(c->f.links[0]));
 	c->links = calloc(LIMIT_LINK_SLOTS, sizeof(c->links[0]));
 	must(c->f.table && c->f.keys && c->f.links && c->links, "memory");
+	c->f.number = 1;
+	rig.lanes.header.generation = 0;
+	for (uint32_t row = 0; row < ROWS; row++)
+		rig.lanes.row_index[row] = row + 1;
+	must(control_sessions_init(c, rig.aead, SESSION_KEYS) == 0, "session keys");
 	if (!rig.worker)
 		rig.worker = worker_new(&c->f, 0, -1);
 	must(rig.worker != NULL, "worker");
@@ -106,6 +115,7 @@ static void empty_mail(struct mail *m)
 static void end(struct control *c)
 {
 	if (c->running) {
+		rig.batch = false;
 		control_mail_drop(c, 0);
 		empty_mail(worker_in(rig.worker));
 		empty_mail(worker_user_in(rig.worker));
@@ -122,10 +132,49 @@ static void count_route(void *ctx, const struct ctl_route *route)
 	(*count)++;
 }
 
-static void check_books(const struct control *c)
+static void count_session(void *ctx, const struct ctl_session_info *info)
+{
+	size_t *count = ctx;
+
+	must(info->slot >= CTL_SESSION_SEND && info->slot <= CTL_SESSION_OLDEST, "slot of a session");
+	must(info->row < ROWS && info->index == info->row + 1, "row of a session");
+	(*count)++;
+}
+
+/* What a static key names is found, confirmed, and its peer's. */
+static void check_named(const struct control *c, const struct key_slot *key, uint32_t slot)
+{
+	const struct skey *s = slot ? skeys_slot(c->f.skeys, slot) : NULL;
+
+	if (!s)
+		return;
+	must(skeys_find(c->f.skeys, s->index) == s, "a session that is named is found");
+	must(s->net64 == key->net64 && pubkey_eq(&s->pk, &key->pk), "of the same peer");
+	must(s->state == SKEY_STATE_SEND || s->state == SKEY_STATE_OLD, "and confirmed");
+}
+
+static void check_statics(const struct control *c)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = keys_next(c->f.keys, 0); i; i = keys_next(c->f.keys, i)) {
+		const struct key_slot *s = keys_slot(c->f.keys, i);
+		const struct table_entry *e = table_find(c->f.table, s->net64);
+
+		count++;
+		must(s->way <= CTL_WAY_HOLD && s->refuse_static <= 1, "policy");
+		if (!e || e->key != i)
+			continue;
+		check_named(c, s, s->session);
+		check_named(c, s, s->session_before);
+	}
+	must(count == keys_count(c->f.keys) && count <= STATIC_KEYS, "keys");
+}
+
+static void check_books(struct control *c)
 {
 	unsigned links = 0;
-	size_t routes = 0;
+	size_t routes = 0, sessions = 0;
 
 	if (!c->running)
 		return;
@@ -134,7 +183,17 @@ static void check_books(const struct control *c)
 	must(links == c->link_count, "count of links");
 	control_routes_each(c, count_route, &routes);
 	must(table_count(c->f.table) <= routes, "every route in the table is kept");
-	must(keys_count(c->f.keys) <= 4, "keys");
+	control_sessions_each(c, count_session, &sessions);
+	must(sessions == skeys_count(c->f.skeys), "count of session keys");
+	check_statics(c);
+}
+
+/* Young, and of this memory; the rest is as it came. */
+static void mend(struct control *c, struct ctl_session_key *key)
+{
+	memset(key->info.memory, 0, sizeof(key->info.memory));
+	key->info.made_us = mono_now().us - key->info.made_us % ((LIMIT_SESSION_AGE_S + 10) * INT64_C(1000000));
+	key->info.generation = c->f.lanes ? c->f.lanes->header.generation : 0;
 }
 
 static void give(struct control *c, struct rd *r)
@@ -148,6 +207,8 @@ static void give(struct control *c, struct rd *r)
 	if (!table[type].min_len || (type == CTL_START && !c->running))
 		return;
 	rd_bytes(r, body, have);
+	if (type == CTL_SESSION_KEY && body[len - 1] % 8)
+		mend(c, (struct ctl_session_key *)(void *)body);
 	if (table[type].fds) {
 		fd = dup(c->listen_fd);
 		must(fd >= 0, "a descriptor is left");
@@ -158,15 +219,52 @@ static void give(struct control *c, struct rd *r)
 /* What a worker may say about any link. */
 static void give_event(struct control *c, struct rd *r)
 {
-	static const enum ctl_type types[] = {CTL_TLV, CTL_LINK_DOWN, CTL_LINK_RTT, CTL_WANT_KEY, CTL_USER_UP};
+	static const enum ctl_type types[] = {CTL_TLV,		 CTL_LINK_DOWN,	      CTL_LINK_RTT,
+					      CTL_WANT_KEY,	 CTL_USER_UP,	      CTL_SESSION_WANT,
+					      CTL_SESSION_STRAY, CTL_SESSION_REFUSED, CTL_SESSION_CONFIRMED};
 	uint8_t body[BODY_MAX] __attribute__((aligned(CTL_ALIGN))) = {0};
-	const enum ctl_type type = types[rd_u8(r) % 5];
+	const enum ctl_type type = types[rd_u8(r) % (sizeof(types) / sizeof(types[0]))];
 
 	rd_bytes(r, body, rd_left(r) < table[type].min_len ? rd_left(r) : table[type].min_len);
 	if (type == CTL_USER_UP)
 		control_user_up(c, body, table[type].min_len);
 	else
-		control_links_event(c, type, body, table[type].min_len);
+		control_records_event(c, type, body, table[type].min_len);
+}
+
+static void toggle_batch(struct control *c)
+{
+	rig.batch = !rig.batch;
+	if (rig.batch)
+		epoch_enter(&c->f.epoch, 0);
+	else
+		epoch_leave(&c->f.epoch, 0);
+}
+
+/* What happens to one that runs, but records of controld; true: it was that. */
+static bool happen(struct control *c, struct rd *r)
+{
+	switch (*r->p) {
+	case EVENT:
+		give_event(c, r);
+		return true;
+	case TIME:
+		rd_u8(r);
+		c->now = mono_add_ms(c->now, rd_u8(r) * 200);
+		must(mono_since_us(control_report_run(c), c->now) > 0, "the next look is later");
+		control_keys_reap(c);
+		return true;
+	case GENERATION:
+		rd_u8(r);
+		__atomic_add_fetch(&rig.lanes.header.generation, 1, __ATOMIC_SEQ_CST);
+		return true;
+	case BATCH:
+		rd_u8(r);
+		toggle_batch(c);
+		return true;
+	default:
+		return false;
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -184,9 +282,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	begin(c, rd_u8(&r));
 	while (rd_left(&r) && !c->done) {
-		if (c->running && *r.p == 255)
-			give_event(c, &r);
-		else
+		if (!c->running || !happen(c, &r))
 			give(c, &r);
 	}
 	check_books(c);

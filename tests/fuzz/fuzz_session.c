@@ -33,6 +33,7 @@ struct world {
 	bool has_init[NODES];
 	uint8_t cookie[NODES][CARRIER_COOKIE_BYTES];
 	uint32_t dice;
+	bool full; /* no room for one more key */
 };
 
 static struct node nodes[NODES];
@@ -95,6 +96,7 @@ static void on_key_add(void *ctx, const struct session_key *key, const struct se
 	struct world *w = ctx;
 
 	(void)secrets;
+	assert(!w->full || key->initiator); /* but for an INIT that was on its way */
 	assert(key->index && !key_find(w, key->index) && !key_at(w, &key->pk, key->slot));
 	assert(key->slot == (key->initiator ? SESSION_SEND : SESSION_NEXT));
 	assert(key->far_index && key->far_lanes >= 1 && key->far_lanes <= SESSION_LANES_MAX);
@@ -116,6 +118,14 @@ static void on_key_del(void *ctx, uint32_t index)
 
 	assert(k && index);
 	k->index = 0;
+}
+
+static bool on_has_room(void *ctx, bool known)
+{
+	const struct world *w = ctx;
+
+	(void)known;
+	return !w->full;
 }
 
 static void on_policy(void *ctx, const struct pubkey *pk, uint64_t net64, struct session_policy policy)
@@ -327,6 +337,12 @@ static void act_order(struct world *w, struct rd *r)
 	case 5:
 		session_keys_lost(w->c, w->t);
 		break;
+	case 6:
+		session_key_lost(w->c, some_index(w, r), w->t);
+		break;
+	case 7:
+		w->full = session_may_have(w->c, &n->pk, w->t) && form / 8 % 2;
+		break;
 	}
 }
 
@@ -371,6 +387,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					       .key_add = on_key_add,
 					       .key_move = on_key_move,
 					       .key_del = on_key_del,
+					       .has_room = on_has_room,
 					       .policy = on_policy,
 					       .pin_set = on_pin_set,
 					       .pin_del = on_pin_del,

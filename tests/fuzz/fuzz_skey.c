@@ -107,14 +107,34 @@ static enum skey_verdict open_one(uint8_t *frame, size_t len)
 	return verdict;
 }
 
+/* As an ICMP out of band quotes it. */
+static bool opens_as_quote(const uint8_t *frame, size_t len)
+{
+	const size_t sealed_len = len - WIRE_DATA_HEADER_BYTES;
+	uint8_t *sealed = malloc(sealed_len + 1);
+	const struct skey_quote q = {.src = &far_address, .dst = &our_address, .sealed = sealed, .len = sealed_len};
+	struct encap_opened o;
+	bool opens;
+
+	assert(sealed);
+	memcpy(sealed, frame + WIRE_DATA_HEADER_BYTES, sealed_len);
+	opens = skey_open_quote(f.keys, f.key, &q, now, &o);
+	if (opens)
+		assert(o.body == sealed + WIRE_USER_HEADER_BYTES && o.len == len - WIRE_OVERHEAD_BYTES);
+	free(sealed);
+	return opens;
+}
+
 static void deliver(struct kept *k)
 {
 	const bool is_late = k->counter + LIMIT_SESSION_WINDOW <= f.greatest[k->lane];
-	const bool is_known = k->type <= WIRE_USER_ICMP || k->type == SKEY_USER_CONTROL;
+	const bool is_known = k->type <= WIRE_USER_ICMP || k->type == WIRE_USER_CONTROL;
 	uint8_t frame[FRAME_ROOM];
 	enum skey_verdict verdict;
 
 	memcpy(frame, k->frame, k->len);
+	assert(opens_as_quote(frame, k->len) ==
+	       (f.lanes->row[ROW].send[k->lane].next - k->counter <= LIMIT_NONCE_QUOTE_WINDOW));
 	verdict = open_one(frame, k->len);
 	if (is_late)
 		assert(verdict == SKEY_LATE);
@@ -135,6 +155,7 @@ static void deliver_changed(struct kept *k, struct rd *r)
 
 	memcpy(frame, k->frame, k->len);
 	frame[at] ^= change ? change : 1;
+	assert(at < WIRE_DATA_HEADER_BYTES || !opens_as_quote(frame, k->len));
 	assert(open_one(frame, k->len) < SKEY_REPLAYED);
 	assert(f.key->opened.packets == f.opened);
 }
@@ -147,6 +168,7 @@ static void deliver_raw(struct rd *r)
 
 	assert(frame);
 	rd_bytes(r, frame, len);
+	assert(len < WIRE_DATA_HEADER_BYTES || !opens_as_quote(frame, len));
 	verdict = open_one(frame, len);
 	assert(verdict && verdict < SKEY_REPLAYED);
 	free(frame);

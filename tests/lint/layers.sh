@@ -19,7 +19,8 @@ rule() {
 	controld/message/*) echo 'shared/ controld/message/ | uthash.h utlist.h' ;;
 	controld/session/*) echo 'shared/ controld/session/ | sodium.h uthash.h utlist.h' ;;
 	controld/store/*) echo 'shared/ controld/store/ controld/loop.h | sqlite3.h uthash.h utlist.h sodium.h' ;;
-	controld/api/*) echo 'shared/ controld/api/ controld/loop.h controld/node.h controld/post.h | libwebsockets.h cjson/ uthash.h utlist.h sodium.h' ;;
+	controld/keyring*) echo 'shared/ controld/keyring controld/session/ controld/store/record.h | uthash.h utlist.h sodium.h' ;;
+	controld/api/*) echo 'shared/ controld/api/ controld/loop.h controld/node.h controld/post.h controld/keyring.h | libwebsockets.h cjson/ uthash.h utlist.h sodium.h' ;;
 	controld/links/*) echo 'shared/ controld/links/ controld/loop.h | uthash.h utlist.h sodium.h' ;;
 	controld/kernel/*) echo 'shared/ controld/kernel/ controld/loop.h | libmnl/ cap-ng.h uthash.h utlist.h' ;;
 	controld/cli/*) echo 'shared/ controld/cli/ controld/loop.h | cJSON.h cjson/ sodium.h' ;;

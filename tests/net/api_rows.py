@@ -248,11 +248,12 @@ FRAMES = [
     ("an upgrade to h2c", "GET /livez HTTP/1.1\r\n{H}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n\r\n", 200),
 ]
 
-# wire-200 chapter 7 over the wire: request, status, Content-Type, Allow, beginning of the body (None: no body at all).
+# wire-200 chapter 7, and the sessions, over the wire: request, status, Content-Type, Allow, beginning of the body (None: no body at all).
 TEXT, TYPE = "text/plain; charset=utf-8", "application/json"
 QUERY, NOT_JSON, SHAPE = ("Failed to deserialize query string: ", "Failed to parse the request body as JSON: ",
                           "Failed to deserialize the JSON body into the target type: ")
 M, R, S = "/api/v1/messages", "/api/v1/messages/reply/", "/api/v1/messages/status/"
+P = "/api/v1/admin/sessions"
 ID = "0123456789abcdef"
 TOPIC255, TOPIC256 = base64.b64encode(b"t" * 255).decode(), base64.b64encode(b"t" * 256).decode()
 WIRE = [
@@ -351,6 +352,19 @@ WIRE = [
     ("POST", R + ID, '{"dst":{"ip":"400::1"},"topic":"' + TOPIC256 + '","payload":""}', 204, None, None, None),
     ("POST", "/api/v1/messsages/reply/" + ID, '{"dst":{"ip":"400::1"},"payload":""}', 204, None, None, None),
     ("POST", R + ID, '{"payload":""}', 422, TEXT, None, SHAPE),
+    ("GET", P + "?limit=x", None, 400, TEXT, None, QUERY),
+    ("POST", P, "{}", 405, None, "GET,HEAD", None),
+    ("GET", P + "/release", None, 405, None, "POST", None),
+    ("GET", P + "/249::1/unpin", None, 405, None, "POST", None),
+    ("POST", P + "/249::1", None, 404, None, None, None),
+    ("POST", P + "/release", None, 202, TYPE, None, '{"count":0}'),
+    ("POST", P + "/249::1/release", None, 404, TEXT, None, "there is neither a session nor a pin "),
+    ("POST", P + "/%32%34%39%3A%3a1/unpin", "{}", 404, TEXT, None, "there is no pin "),
+    ("POST", P + "/2001:db8::1/unpin", None, 400, TEXT, None, "this address lies outside the overlay, "),
+    ("POST", P + "/x/mode", "not json", 400, TEXT, None, "what stands after /sessions/ "),
+    ("POST", P + "/249::1/mode", "not json", 400, TEXT, None, NOT_JSON),
+    ("POST", P + "/249::1/mode", '{"mode":"on"}', 422, TEXT, None, SHAPE),
+    ("POST", P + "/249::1/mode", '{"mode":"off"}', 404, TEXT, None, "no node has announced "),
 ]
 
 # Content-Type of a POST -> status.

@@ -46,6 +46,35 @@ ok "routes: a has one to b"
 check "no fallback routes" equal "$(ctl a routes fallback; echo $?)" 0
 check "routes as JSON" exits 0 '^{"schema":1,"routes":\[{"subnet":"' a routes --json
 
+# Sessions: what the table says, and each change of it.
+talks() { # host, address, state: and pings it meanwhile, for there is no session without data
+	pings "$1" "$2"
+	ctl "$1" sessions | awk -F '\t' -v p="$2" -v s="$3" 'NF != 11 { exit 2 } $1 == p && $2 == s { found = 1 } END { exit !found }'
+}
+wait_for 30 "a has a session with b" talks a "$B" session
+ok "sessions: a has one with b"
+check "sessions as JSON" exits 0 "^{\"schema\":1,\"sessions\":\[{\"address\":\"$B\",\"publicKey\":\"$(pubkey b)\",\"state\":\"session\"" a sessions --json
+check "status counts it" exits 0 "^sessions	1 (1 pinned), 0 static, 0 waiting\$" a status
+check "mode: require" ctl a sessions mode "$B" require
+check "which the list says" exits 0 "^$B	session	[0-9]*	[0-9]*	require	" a sessions list
+check "mode: default again" ctl a sessions mode "$B" default
+check "release of one" equal "$(ctl a sessions release "$B"; echo $?)" "told: 1 of 1
+0"
+wait_for 30 "a talks to b by the static key" talks a "$B" static
+wait_for 30 "and b to a" talks b "$A" static
+ok "both use the static key again"
+check "nothing is pinned there: exit 1" exits 1 "(404): there is no pin" a sessions unpin "$B"
+check "sessions with b again" ctl a sessions mode "$B" default
+wait_for 60 "a has a session with b again" talks a "$B" session
+ok "and there is one again"
+check "unpin" ctl a sessions unpin "$B"
+wait_for 60 "and has one again, for b has its pin" talks a "$B" session
+check "release of all" equal "$(ctl a sessions release; echo $?)" "told: 1 of 1
+0"
+check "nobody is left: none of none" exits 0 "^told: 0 of 0\$" a sessions release
+check "an address outside: exit 1" exits 1 "(400): this address lies outside" a sessions unpin 2001:db8::1
+check "a mode that is none: exit 2" exits 2 "off, opportunistic, require or default" a sessions mode "$B" on
+
 # A message, to the byte.
 check "the inbox of b is empty" equal "$(ctl b message receive --timeout 0; echo $?)" 0
 ctl a message send --topic example.topic "$B" 'this is a "message"' >"$WORK/sent"

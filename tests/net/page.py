@@ -9,6 +9,7 @@ a limit that only a failure reaches.
 """
 import base64
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,12 @@ def check_status(page, address, key, peer_net):
         "10.1.0.2:9651" in row and "alive" in row for row in page.texts("#peers tbody tr")))
     page.await_that("it shows the route", lambda: any(peer_net in row for row in page.texts("#routes tbody tr")))
     page.await_that("and how many there are", lambda: page.text("#route-count") == "1")
+    page.await_that("it shows the session", lambda: any(
+        peer_net in row and "session" in row and "packets" in row for row in page.texts("#sessions tbody tr")))
+    page.await_that("with the end of its pin", lambda: any(
+        re.search(r"\b20\d\d-\d\d-\d\d\b", row) for row in page.texts("#sessions tbody tr")))
+    page.await_that("and how many there are of them", lambda: page.text("#session-count") == "1")
+    page.await_that("the status counts it too", lambda: "1 (1 pinned), 0 static, 0 waiting" in page.text("#status"))
 
 
 def check_sending(page, peer, peer_key, namespace):

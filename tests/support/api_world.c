@@ -124,8 +124,11 @@ struct api_world *api_world_try(const struct api_setup *s)
 	w->loop = loop_new();
 	w->at = c.addr;
 	snprintf(w->host, sizeof(w->host), "localhost:%u", endpoint_port(&w->at));
-	host = (struct api_host){
-		.node = s->node, .post = s->post, .ops = s->ops ? s->ops : &default_ops, .ctx = s->ops ? s->ctx : w};
+	host = (struct api_host){.node = s->node,
+				 .post = s->post,
+				 .keyring = s->keyring,
+				 .ops = s->ops ? s->ops : &default_ops,
+				 .ctx = s->ops ? s->ctx : w};
 	w->result = api_new(w->loop, &c, &host, &w->api, w->error);
 	return w;
 }

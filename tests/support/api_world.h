@@ -15,6 +15,7 @@ struct api_setup {
 				     own are then those of a key of bytes 1, 2, 3... */
 	struct node *node; /* borrowed, may be NULL */
 	struct post *post; /* borrowed, may be NULL */
+	struct keyring *keyring; /* borrowed, may be NULL */
 	const struct api_ops *ops; /* NULL: ops that know no peer and count `settled` */
 	void *ctx; /* of ops */
 };

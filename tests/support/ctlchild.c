@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above first. */
+#include "fastpath/arena.h"
 #include <cmocka.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 int ctlchild_gate = -1;
+/* The first step of each arena, no more: slots run out soon. */
+size_t ctlchild_locked_bytes = 2 * ARENA_STEP_BYTES;
 
 void ctlchild_greet(struct ctlpeer *c)
 {
@@ -141,6 +144,23 @@ uint32_t ctlchild_link_to(struct ctlpeer *c, uint32_t via, const char *address)
 	return found[0];
 }
 
+struct ctlchild_key ctlchild_look_key(struct ctlpeer *c, uint32_t link, uint64_t net64)
+{
+	struct ctlchild_key found = {.net64 = net64};
+
+	ctlchild_put_tlv(c, link, CTLCHILD_LOOK_KEY, &found, sizeof(found));
+	memcpy(&found, ctlpeer_await(c, CTL_TLV)->body + 6, sizeof(found));
+	return found;
+}
+
+void ctlchild_use_key(struct ctlpeer *c, uint32_t link, uint64_t net64, uint32_t index, uint32_t packets)
+{
+	const struct ctlchild_use use = {.net64 = net64, .index = index, .packets = packets};
+
+	ctlchild_put_tlv(c, link, CTLCHILD_USE_KEY, &use, sizeof(use));
+	assert_int_equal(ctlpeer_await(c, CTL_TLV)->body[4], CTLCHILD_USE_KEY);
+}
+
 struct ctl_route ctlchild_route(const char *text, uint32_t link)
 {
 	struct prefix p;
@@ -169,8 +189,7 @@ static void run_child(const struct ctlchild *w, int listen_fd)
 {
 	int code;
 
-	/* Left to the keys: so little locked memory that slots run out. */
-	(void)setrlimit(RLIMIT_MEMLOCK, &(const struct rlimit){64 * 1024, 64 * 1024});
+	(void)setrlimit(RLIMIT_MEMLOCK, &(const struct rlimit){ctlchild_locked_bytes, ctlchild_locked_bytes});
 	log_init("fastpath");
 	log_level = LOG_ERR;
 	code = control_serve(listen_fd, &w->times);

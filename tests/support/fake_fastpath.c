@@ -85,6 +85,8 @@ static void put_held(struct fake *f, uint8_t first_of_key)
 	const struct ctl_node node = {.seqno = 5};
 	const struct ctl_link_info link = {.adopt.link = 11};
 	const struct ctl_route route = {.prefix_len = 64, .link = 11};
+	const struct ctl_session_info session = {.memory = {42}, .net64 = 5, .index = 6, .slot = CTL_SESSION_SEND};
+	const struct ctl_key_info key = {.net64 = 5, .way = CTL_WAY_SESSION};
 
 	put(f, CTL_CONFIG, &config, sizeof(config));
 	put_memory(f);
@@ -93,6 +95,8 @@ static void put_held(struct fake *f, uint8_t first_of_key)
 	put(f, CTL_NODE, &node, sizeof(node));
 	put(f, CTL_LINK_INFO, &link, sizeof(link));
 	put(f, CTL_ROUTE, &route, sizeof(route));
+	put(f, CTL_SESSION_INFO, &session, sizeof(session));
+	put(f, CTL_KEY_INFO, &key, sizeof(key));
 }
 
 static void greet(struct fake *f)

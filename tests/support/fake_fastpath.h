@@ -13,7 +13,8 @@
  *   dead     ends before it greets
  *   leaving  says LEAVING and ends as soon as it is started, the first time; then ok
  *   old      is of another build, the first time; then ok
- *   found    has what a running one has: CONFIG, MEMORY, two TUN queues, NODE, a link, a route
+ *   found    has what a running one has: CONFIG, MEMORY, two TUN queues, NODE, a link, a route, a session
+ *            key, a static key
  *   lingers  as found, and when told to end it hangs up and lives on
  *   breaks   as found, but ends before it is ready, the first time; then ok
  *   foreign  as found with another key, the first time; then ok */

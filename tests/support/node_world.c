@@ -101,6 +101,16 @@ static void on_link_gone(void *ctx, uint64_t peer, int64_t lived_us, const char 
 	w->gone_count++;
 }
 
+static bool on_may_learn(void *ctx, uint64_t net64, const struct pubkey *pk)
+{
+	struct node_world *w = ctx;
+
+	(void)net64;
+	(void)pk;
+	w->learn_asked++;
+	return !w->refuse_keys;
+}
+
 static void on_random(void *ctx, void *out, size_t len)
 {
 	(void)ctx;
@@ -119,6 +129,7 @@ static const struct node_ops ops = {
 	.adopt = on_adopt,
 	.link_gone = on_link_gone,
 	.link_changed = on_link_changed,
+	.may_learn = on_may_learn,
 	.random = on_random,
 };
 

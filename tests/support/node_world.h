@@ -47,6 +47,8 @@ struct node_world {
 	int64_t gone_lived_us;
 	char gone_reason[160];
 	unsigned gone_count;
+	bool refuse_keys; /* new ones */
+	unsigned learn_asked;
 	int links_up; /* as link_changed says */
 };
 

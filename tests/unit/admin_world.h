@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Handlers of routes without a server: a request that is one in memory, an API around the node of
- * tests/support/node_world.h, and a daemon whose answers the test sets. */
+ * tests/support/node_world.h, and a daemon and a keyring whose answers the test sets. */
 #ifndef TESTS_UNIT_ADMIN_WORLD_H
 #define TESTS_UNIT_ADMIN_WORLD_H
 
@@ -29,8 +29,22 @@ struct http_request {
 	bool streaming;
 };
 
+struct keyring {
+	struct keyring_view views[4];
+	unsigned view_count;
+	unsigned many; /* so many more, as admin_peer() makes them */
+	struct keyring_totals totals;
+	enum session_mode mode;
+	bool network_key;
+	/* Of the next change, and what the last one was: "release 200::/64", ... */
+	int error;
+	size_t released;
+	char did[96];
+};
+
 struct admin_world {
 	struct node_world *w;
+	struct keyring keyring;
 	struct api api;
 	struct post_load load;
 	struct http_request r;
@@ -39,6 +53,7 @@ struct admin_world {
 	unsigned peer_count;
 	struct api_fastpath fastpath;
 	const char *store_trouble, *tun_name, *not_ready, *why;
+	bool state_is_lasting;
 	int add_error, del_error;
 	char endpoint[64]; /* of the last add or del */
 	unsigned settled;
@@ -163,6 +178,105 @@ uint64_t post_count(const struct post *p, enum message_counter what)
 	return 100 + what;
 }
 
+/* A peer that nobody has: its number. */
+static inline struct keyring_view admin_peer(unsigned i)
+{
+	struct keyring_view v = {.known = true, .since = MONO_NEVER};
+
+	v.session.mode = SESSION_OPPORTUNISTIC;
+	v.session.address = ip6_from_net64(UINT64_C(0x0200) << 48 | i);
+	return v;
+}
+
+void keyring_each(struct keyring *k, struct session_time t, void (*fn)(void *ctx, const struct keyring_view *v),
+		  void *ctx)
+{
+	(void)t;
+	for (unsigned i = 0; i < k->view_count; i++)
+		fn(ctx, &k->views[i]);
+	for (unsigned i = 0; i < k->many; i++) {
+		const struct keyring_view v = admin_peer(i);
+
+		fn(ctx, &v);
+	}
+}
+
+bool keyring_find(struct keyring *k, uint64_t net64, struct session_time t,
+		  void (*fn)(void *ctx, const struct keyring_view *v), void *ctx)
+{
+	const struct keyring_view many = admin_peer((unsigned)net64), *v = NULL;
+
+	assert_true(t.now.us == admin->w->now.us && t.real_ns == 1700000000 * INT64_C(1000000000));
+	for (unsigned i = 0; i < k->view_count; i++) {
+		if (ip6_net64(&k->views[i].session.address) == net64)
+			v = &k->views[i];
+	}
+	if (!v && (unsigned)net64 < k->many && ip6_net64(&many.session.address) == net64)
+		v = &many;
+	if (v)
+		fn(ctx, v);
+	return v;
+}
+
+struct keyring_totals keyring_totals(struct keyring *k, struct session_time t)
+{
+	(void)t;
+	return k->totals;
+}
+
+uint64_t keyring_count(const struct keyring *k, enum session_counter what)
+{
+	(void)k;
+	return 500 + what;
+}
+
+enum session_mode keyring_mode(const struct keyring *k)
+{
+	return k->mode;
+}
+
+bool keyring_has_network_key(const struct keyring *k)
+{
+	return k->network_key;
+}
+
+/* The change that was asked for, and its error. */
+static inline int keyring_did(struct keyring *k, const char *what, uint64_t net64, const char *more)
+{
+	const struct ip6 ip = ip6_from_net64(net64);
+	char text[IP6_TEXT_BYTES];
+
+	snprintf(k->did, sizeof(k->did), "%s %s%s", what, ip6_print(&ip, text), more);
+	return k->error;
+}
+
+size_t keyring_release_all(struct keyring *k, struct session_time t)
+{
+	(void)t;
+	snprintf(k->did, sizeof(k->did), "release all");
+	return k->released;
+}
+
+int keyring_release(struct keyring *k, uint64_t net64, struct session_time t)
+{
+	(void)t;
+	return keyring_did(k, "release", net64, "");
+}
+
+int keyring_unpin(struct keyring *k, uint64_t net64, struct session_time t)
+{
+	(void)t;
+	return keyring_did(k, "unpin", net64, "");
+}
+
+int keyring_set_mode(struct keyring *k, uint64_t net64, const enum session_mode *mode, struct session_time t)
+{
+	static const char *const names[] = {" off", " opportunistic", " require"};
+
+	(void)t;
+	return keyring_did(k, "mode", net64, mode ? names[*mode] : " default");
+}
+
 static inline void on_peers_each(void *ctx, void (*fn)(void *fn_ctx, const struct api_peer *p), void *fn_ctx)
 {
 	const struct admin_world *w = ctx;
@@ -222,6 +336,13 @@ static inline const char *on_tun_name(void *ctx)
 	return w->tun_name;
 }
 
+static inline bool on_state_is_lasting(void *ctx)
+{
+	const struct admin_world *w = ctx;
+
+	return w->state_is_lasting;
+}
+
 static inline const char *on_not_ready(void *ctx)
 {
 	const struct admin_world *w = ctx;
@@ -245,6 +366,7 @@ static const struct api_ops admin_ops = {
 	.store_trouble = on_store_trouble,
 	.store_bytes = on_store_bytes,
 	.tun_name = on_tun_name,
+	.state_is_lasting = on_state_is_lasting,
 	.not_ready = on_not_ready,
 	.settled = on_settled,
 };
@@ -256,6 +378,7 @@ static inline int admin_begin(void **state)
 	assert_non_null(w);
 	w->w = node_world_started();
 	w->api = (struct api){.node = w->w->n,
+			      .keyring = &w->keyring,
 			      .ops = &admin_ops,
 			      .ctx = w,
 			      .network = &network200,
@@ -268,6 +391,7 @@ static inline int admin_begin(void **state)
 		.pid = 4242, .mode = "tun", .aead = "ipsec-mb", .since = mono_add_ms(w->w->now, -2000)};
 	w->store_trouble = w->not_ready = w->why = "";
 	w->tun_name = "tun0";
+	w->state_is_lasting = true;
 	admin = w;
 	*state = w;
 	return 0;

@@ -96,19 +96,121 @@ static void look_up(const struct worker *w, uint8_t *value)
 	memcpy(value, out, sizeof(out));
 }
 
+static uint32_t index_of(const struct worker *w, const uint32_t *slot)
+{
+	const uint32_t number = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+	return number ? skeys_slot(w->f->skeys, number)->index : 0;
+}
+
+static void look_key(const struct worker *w, uint8_t *value)
+{
+	const struct table_entry *e;
+	struct ctlchild_key k;
+
+	memcpy(&k, value, sizeof(k));
+	epoch_enter(&w->f->epoch, w->index);
+	e = table_find(w->f->table, k.net64);
+	k.slot = e ? e->key : 0;
+	if (k.slot) {
+		const struct key_slot *s = keys_slot(w->f->keys, k.slot);
+
+		k.way = __atomic_load_n(&s->way, __ATOMIC_RELAXED);
+		k.refuse_static = __atomic_load_n(&s->refuse_static, __ATOMIC_RELAXED);
+		k.wanted = __atomic_load_n(&s->wanted_s, __ATOMIC_RELAXED) != 0;
+		k.session = index_of(w, &s->session);
+		k.session_before = index_of(w, &s->session_before);
+	}
+	epoch_leave(&w->f->epoch, w->index);
+	memcpy(value, &k, sizeof(k));
+}
+
+static void use_static(const struct worker *w, const struct ctlchild_use *u)
+{
+	const struct table_entry *e = table_find(w->f->table, u->net64);
+	struct key_slot *s;
+
+	if (!e || !e->key)
+		return;
+	s = keys_slot(w->f->keys, e->key);
+	__atomic_fetch_add(&s->sealed, u->packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&s->opened, 2 * u->packets, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->wanted_s, 1, __ATOMIC_RELAXED);
+}
+
+static void use_session(struct skey *s, uint32_t packets)
+{
+	if (!s)
+		return;
+	__atomic_store_n(&s->confirmed, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&s->sealed.packets, packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&s->sealed.bytes, 100 * packets, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->sealed.lane_end, packets + 7, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->opened.data_us, 4711, __ATOMIC_RELAXED);
+}
+
+static void use_key(const struct worker *w, const uint8_t *value)
+{
+	struct ctlchild_use u;
+
+	memcpy(&u, value, sizeof(u));
+	epoch_enter(&w->f->epoch, w->index);
+	if (u.index)
+		use_session(skeys_find(w->f->skeys, u.index), u.packets);
+	else
+		use_static(w, &u);
+	epoch_leave(&w->f->epoch, w->index);
+}
+
+static void say(struct worker *w)
+{
+	answer(w, CTL_SESSION_WANT, &(const struct ctl_session_want){.net64 = 1}, sizeof(struct ctl_session_want));
+	answer(w, CTL_SESSION_STRAY, &(const struct ctl_session_stray){.index = 2}, sizeof(struct ctl_session_stray));
+	answer(w, CTL_SESSION_REFUSED, &(const struct ctl_session_refused){.bytes = 3},
+	       sizeof(struct ctl_session_refused));
+	answer(w, CTL_SESSION_CONFIRMED, &(const struct ctl_session_confirmed){.index = 4},
+	       sizeof(struct ctl_session_confirmed));
+}
+
+static void wait_for_gate(void)
+{
+	uint64_t ticket;
+
+	if (read(ctlchild_gate, &ticket, sizeof(ticket)) < 0)
+		abort();
+}
+
+static void answer_within_batch(struct worker *w, const uint8_t *tlv, size_t len)
+{
+	epoch_enter(&w->f->epoch, w->index);
+	answer(w, CTL_TLV, tlv, len);
+	mail_kick(w->out);
+	wait_for_gate();
+	epoch_leave(&w->f->epoch, w->index);
+}
+
 static void on_tlv(struct worker *w, const uint8_t *body, size_t len)
 {
 	uint8_t copy[sizeof(struct ctl_tlv) + 2 + 255];
-	uint64_t ticket;
+	const uint8_t what = body[4];
 
 	memcpy(copy, body, len);
-	if (copy[4] == CTLCHILD_LOOK_UP)
+	if (what == CTLCHILD_GATE_EPOCH) {
+		answer_within_batch(w, copy, len);
+		return;
+	}
+	if (what == CTLCHILD_LOOK_UP)
 		look_up(w, copy + 6);
-	if ((copy[4] == CTLCHILD_GATE || copy[4] == CTLCHILD_GATE_DOWN) &&
-	    read(ctlchild_gate, &ticket, sizeof(ticket)) < 0)
-		abort();
+	if (what == CTLCHILD_LOOK_KEY)
+		look_key(w, copy + 6);
+	if (what == CTLCHILD_USE_KEY)
+		use_key(w, copy + 6);
+	if (what == CTLCHILD_SAY)
+		say(w);
+	if (what == CTLCHILD_GATE || what == CTLCHILD_GATE_DOWN)
+		wait_for_gate();
 	answer(w, CTL_TLV, copy, len);
-	if (copy[4] == CTLCHILD_GATE_DOWN)
+	if (what == CTLCHILD_GATE_DOWN)
 		link_goes(w, ((const struct ctl_tlv *)body)->link, CTL_DOWN_CLOSED, "");
 }
 
@@ -164,16 +266,11 @@ static bool on_mail(struct worker *w, uint16_t type, const void *body, size_t le
  * is CTLCHILD_GATE waits for the gate. */
 static void on_user(struct worker *w, const struct ctl_user_down *down, size_t len)
 {
-	const struct ctl_user_up up = {.src = down->dst,
-				       .dst = down->src,
-				       .link = 1 + w->index,
-				       .type = down->type,
-				       .key = CTL_USER_KEY_STATIC};
-	uint64_t ticket;
+	const struct ctl_user_up up = {
+		.src = down->dst, .dst = down->src, .session = down->session, .link = 1 + w->index, .type = down->type};
 
-	if (len == sizeof(*down) + 1 && *(const uint8_t *)(down + 1) == CTLCHILD_GATE &&
-	    read(ctlchild_gate, &ticket, sizeof(ticket)) < 0)
-		abort();
+	if (len == sizeof(*down) + 1 && *(const uint8_t *)(down + 1) == CTLCHILD_GATE)
+		wait_for_gate();
 	while (!mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), down + 1, len - sizeof(*down))) {
 		mail_kick(w->user_out);
 		sched_yield();

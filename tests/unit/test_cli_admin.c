@@ -266,7 +266,8 @@ static void test_token(void **state)
 		"\"network\":200,\"uptimeSeconds\":3700,\"tunName\":\"tun0\",\"fastpaths\":[{\"pid\":7,\"mode\":" \
 		"\"tun\"," \
 		"\"aead\":\"ipsec-mb\",\"sinceSeconds\":60}],\"store\":{" store ",\"bytes\":2048}," \
-		"\"counts\":{\"links\":1,\"routes\":20,\"routesSelected\":9,\"messages\":3}}"
+		"\"counts\":{\"links\":1,\"routes\":20,\"routesSelected\":9,\"messages\":3}," \
+		"\"sessions\":{\"session\":12,\"pinned\":10,\"static\":3,\"waiting\":1,\"stateLasting\":true}}"
 
 static void test_status(void **state)
 {
@@ -283,7 +284,8 @@ static void test_status(void **state)
 	assert_string_equal(r->out,
 			    "state\thealthy\naddress\t200:1::1\nsubnet\t200:1::/64\npublic key\taa\nversion\t1.0\n"
 			    "network\t200\nup\t3700\ntun\ttun0\nforwarder\ttun, ipsec-mb, for 60s\npeers\t3\n"
-			    "peers up\t1\nroutes\t20\nroutes in use\t9\ninbox\t3\nstore\t2048\n");
+			    "peers up\t1\nroutes\t20\nroutes in use\t9\ninbox\t3\nstore\t2048\n"
+			    "sessions\t12 (10 pinned), 3 static, 1 waiting\n");
 	assert_request(r, 1, "GET /readyz?verbose HTTP/1.1\r\n" HOST "\r\n");
 	result_free(r);
 	r = run_with(&wide, healthy, WORDS("status"));
@@ -322,7 +324,7 @@ static void test_status_degraded(void **state)
 	assert_string_equal(
 		r->out, "state\tdegraded\nbecause\tit is not ready\naddress\t-\nsubnet\t-\npublic key\t-\nversion\t-\n"
 			"network\t-\nup\t-\ntun\t-\nforwarder\tnone\npeers\t3\npeers up\t1\nroutes\t-\n"
-			"routes in use\t-\ninbox\t-\nstore\t-\n");
+			"routes in use\t-\ninbox\t-\nstore\t-\nsessions\t-\n");
 	result_free(r);
 }
 
@@ -339,6 +341,31 @@ static void test_status_store(void **state)
 	assert_ptr_equal(strstr(r->out, "state\tdegraded\nbecause\tmessages cannot be kept: disk full\naddress\t"),
 			 r->out);
 	result_free(r);
+}
+
+static void test_status_sessions(void **state)
+{
+	static const struct {
+		const char *node, *end;
+	} rows[] = {
+		{JSON_OK "{\"sessions\":{\"session\":0,\"pinned\":2,\"static\":1,\"stateLasting\":false}}",
+		 "\nsessions\t0 (2 pinned), 1 static, - waiting\n"
+		 "warning\tpins are lost at a reboot: the state folder is on a tmpfs\n"},
+		{JSON_OK "{\"sessions\":null}", "\nsessions\tnone: this machine cannot make them\n"},
+		{JSON_OK "{\"sessions\":[]}", "\nsessions\t-\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct result *r = run_with(
+			&pipe_config,
+			ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false}, {rows[i].node, 0, false}, {peers, 0, false}),
+			WORDS("status"));
+
+		assert_int_equal(r->exit_code, 0);
+		assert_string_equal(r->out + r->out_len - strlen(rows[i].end), rows[i].end);
+		result_free(r);
+	}
 }
 
 static void test_status_down_or_unknown(void **state)
@@ -405,7 +432,7 @@ int main(void)
 		cmocka_unit_test(test_no_node),	      cmocka_unit_test(test_token),
 		cmocka_unit_test(test_status),	      cmocka_unit_test(test_status_degraded),
 		cmocka_unit_test(test_status_store),  cmocka_unit_test(test_status_down_or_unknown),
-		cmocka_unit_test(test_find_api),
+		cmocka_unit_test(test_find_api),      cmocka_unit_test(test_status_sessions),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Message packets through the control thread of fastpath, whole, in a child; the test is its controld. The stand-in
- * workers send every one back, as if it had come from where it went. */
+/* Messages, and what makes sessions, through the control thread of fastpath, whole, in a child; the test is its
+ * controld. The stand-in workers send every one back, as if it had come from where it went. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,11 +63,8 @@ static void begin(struct ctlchild *w)
 
 static void expect_up(struct ctlpeer *c, const struct ctl_user_down *down, uint32_t link, const void *bytes, size_t len)
 {
-	const struct ctl_user_up want = {.src = down->dst,
-					 .dst = down->src,
-					 .link = link,
-					 .type = WIRE_USER_MESSAGE,
-					 .key = CTL_USER_KEY_STATIC};
+	const struct ctl_user_up want = {
+		.src = down->dst, .dst = down->src, .session = down->session, .link = link, .type = down->type};
 	const struct ctlseen *s = ctlpeer_await(c, CTL_USER_UP);
 
 	assert_int_equal(s->len, sizeof(want) + len);
@@ -97,31 +94,53 @@ static void the_worker_of_the_route_gets_it(void **state)
 	ctlchild_stop(w, &w->a);
 }
 
+static void what_makes_sessions_goes_the_same_way(void **state)
+{
+	struct ctlchild *w = *state;
+
+	begin(w);
+	for (uint8_t type = WIRE_USER_INIT; type <= WIRE_USER_CONTROL; type++) {
+		struct ctl_user_down down = down_to("200:3::1");
+
+		down.type = type;
+		down.session = type == WIRE_USER_CONTROL ? 4711 : 0;
+		assert_true(put(&w->a, &down, &type, 1));
+		expect_up(&w->a, &down, 2, &type, 1);
+	}
+	ctlchild_stop(w, &w->a);
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
 	struct ctlchild *w = *state;
 	const struct ctl_user_down good = down_to("200:2::1");
 	const struct ctl_user_up up = {.type = WIRE_USER_MESSAGE};
-	struct ctl_user_down bad[8];
+	struct ctl_user_down bad[12];
 
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < 12; i++)
 		bad[i] = good;
 	bad[0].type = WIRE_USER_L3;
 	bad[1].type = WIRE_USER_ICMP;
-	bad[2].type = 0x40;
+	bad[2].type = WIRE_USER_CONTROL + 1;
 	bad[3].src.b[7] ^= 1;
 	bad[4].dst = ctlchild_config().address;
 	bad[5].dst = ctlchild_config().address;
 	bad[5].dst.b[15] ^= 1;
 	bad[6].dst.b[0] = 0x04;
 	bad[7].dst.b[0] = 0xff;
+	/* CONTROL alone names a session. */
+	bad[8].type = WIRE_USER_CONTROL;
+	bad[9].session = 1;
+	bad[10].type = WIRE_USER_HINT;
+	bad[10].session = 1;
+	bad[11].type = WIRE_USER_INIT - 1;
 	ctlpeer_connect(&w->a, w->path);
 	ctlchild_greet(&w->a);
 	assert_true(put(&w->a, &good, "early", 5));
 	ctlpeer_sync(&w->a);
 	ctlpeer_hang_up(&w->a);
 	begin(w);
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < 12; i++)
 		assert_true(put(&w->a, &bad[i], "bad", 3));
 	ctlpeer_put(&w->a, CTL_USER_UP, &up, sizeof(up));
 	/* Both workers have dealt with all before these. */
@@ -228,7 +247,8 @@ static void without_controld_it_is_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(the_worker_of_the_route_gets_it), CASE(what_does_not_fit_is_refused),   CASE(many_at_once_arrive),
+		CASE(the_worker_of_the_route_gets_it), CASE(what_makes_sessions_goes_the_same_way),
+		CASE(what_does_not_fit_is_refused),    CASE(many_at_once_arrive),
 		CASE(a_deaf_controld_loses_some),      CASE(without_controld_it_is_counted),
 	};
 

@@ -122,6 +122,30 @@ static void test_full_queue(void **state)
 	assert_true(ctlsock_put(p->a, CTL_TLV, &tlv, sizeof(tlv), tail, sizeof(tail)));
 }
 
+/* What strangers cause, or is told again, is dropped where the queue is full; the rest is not. */
+static void test_what_is_dropped(void **state)
+{
+	static const enum ctl_type dropped[] = {CTL_TLV,	  CTL_LINK_RTT,	     CTL_WANT_KEY,
+						CTL_SESSION_WANT, CTL_SESSION_STRAY, CTL_SESSION_REFUSED,
+						CTL_SESSION_USE};
+	static const uint8_t body[512];
+	struct pair *p = *state;
+
+	assert_false(ctlsock_is_full(p->a));
+	while (!ctlsock_is_full(p->a))
+		assert_true(ctlsock_put(p->a, CTL_PING, body, sizeof(body), NULL, 0));
+	assert_true(ctlsock_queued(p->a) >= LIMIT_CTL_QUEUE_BYTES);
+	for (size_t i = 0; i < TYPES; i++) {
+		bool keep = true;
+
+		for (size_t d = 0; d < sizeof(dropped) / sizeof(dropped[0]); d++)
+			keep = keep && types[i].type != dropped[d];
+		assert_int_equal(ctlsock_put(p->a, types[i].type, body, types[i].len, NULL, 0), keep);
+	}
+	pump(p);
+	assert_false(ctlsock_is_full(p->a));
+}
+
 /* Each fills its own queue; what is not user data goes first, and leaves user data in order. */
 static void test_user_data_apart(void **state)
 {
@@ -299,6 +323,7 @@ int main(void)
 		pair_test(test_datagrams_are_bounded),
 		pair_test(test_largest_record),
 		pair_test(test_full_queue),
+		pair_test(test_what_is_dropped),
 		pair_test(test_user_data_apart),
 		pair_test(test_reads_sixteen),
 		pair_test(test_every_truncation),

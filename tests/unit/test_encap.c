@@ -108,7 +108,7 @@ static void the_known_answer(void **state)
 	assert_int_equal(opened.type, WIRE_USER_L3);
 	assert_ptr_equal(opened.body, frame + 44);
 	assert_int_equal(opened.len, INNER_BYTES);
-	assert_int_equal(encap_check_l3(frame, n.b, ip6_net64(&n.b_address), 63, &opened), 0);
+	assert_int_equal(encap_check_l3(frame, n.b->net64, ip6_net64(&n.b_address), 63, &opened), 0);
 	vectors_hex(expected, sizeof(expected), "data_packet_l3/delivered_to_tun_at_B_when_directly_connected");
 	assert_int_equal(opened.len, INNER_BYTES);
 	assert_memory_equal(opened.body, expected, INNER_BYTES);
@@ -192,7 +192,8 @@ static void user_data_of_other_kinds(void **state)
 	for (unsigned v = 0; v < 256; v++)
 		assert_int_equal(open_user((uint8_t)v, 0), v == 1 ? 0 : STAT_drop_user_version);
 	for (unsigned type = 0; type < 256; type++)
-		assert_int_equal(open_user(1, (uint8_t)type), type <= 2 ? 0 : STAT_drop_user_type);
+		assert_int_equal(open_user(1, (uint8_t)type),
+				 type <= 2 || (type >= 0x40 && type <= 0x43) ? 0 : STAT_drop_user_type);
 }
 
 /* The checks of an opened L3 packet. */
@@ -217,7 +218,7 @@ static void opened_init(struct opened *t)
 
 static enum stat_id check(struct opened *t)
 {
-	return encap_check_l3(t->frame, n.b, t->own_net64, t->hop_limit, &t->o);
+	return encap_check_l3(t->frame, n.b->net64, t->own_net64, t->hop_limit, &t->o);
 }
 
 static void lengths_and_version_are_checked(void **state)

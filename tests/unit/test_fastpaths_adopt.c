@@ -4,7 +4,8 @@
 
 static void test_adoption(void **state)
 {
-	static const enum ctl_type order[] = {CTL_CONFIG, CTL_NODE, CTL_LINK_INFO, CTL_ROUTE};
+	static const enum ctl_type order[] = {CTL_CONFIG, CTL_NODE,	    CTL_LINK_INFO,
+					      CTL_ROUTE,  CTL_SESSION_INFO, CTL_KEY_INFO};
 	struct world *w = *state;
 	const pid_t pid = run_before(w, "found");
 	char name[16];
@@ -14,7 +15,7 @@ static void test_adoption(void **state)
 	start(w, "ok");
 	await_ready(w, 1);
 	assert_int_equal(w->running, 1);
-	assert_int_equal(w->record_count, 4);
+	assert_int_equal(w->record_count, 6);
 	assert_memory_equal(w->records, order, sizeof(order));
 	assert_int_equal(fastpaths_lanes(w->f)->stats[0].value[0], 4711);
 	assert_int_equal(fastpaths_take_tun(w->f, fd, name, &ifindex), 2);
@@ -48,7 +49,7 @@ static void test_ends_before_ready(void **state)
 	assert_int_equal(fastpaths_take_tun(w->f, fd, name, &ifindex), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(w->running, 0);
-	assert_int_equal(w->record_count, 4);
+	assert_int_equal(w->record_count, 6);
 	assert_int_equal(w->lost, 1);
 	stop(w);
 }

@@ -101,6 +101,7 @@ static void reports_reach_the_host_as_known(void **state)
 	vectors_hex(expected, sizeof(expected), "oob_icmp_time_exceeded/rebuilt_on_tun_at_A_when_directly_connected");
 	assert_int_equal(icmp_oob_parse(body, sizeof(body), &icmp), 0);
 	assert_true(ip6_eq(&icmp.about, &b_address));
+	assert_true(ip6_eq(&icmp.origin, &a_address));
 	assert_int_equal(icmp.type, ICMP_TIME_EXCEEDED);
 	assert_int_equal(icmp.code | icmp.parameter, 0);
 	assert_int_equal(icmp.quote_len, FRAME_BYTES - 40);

@@ -79,6 +79,42 @@ static void a_slot_holds_its_key(void **state)
 	keys_free(NULL);
 }
 
+/* A slot that was another's begins anew. */
+static void a_slot_begins_without_a_session(void **state)
+{
+	struct keys *k = keys_new(aead, &own, CAP);
+	const uint32_t slot = add(k, 1);
+	struct key_slot *s = keys_slot(k, slot), fresh;
+
+	(void)state;
+	memset(&s->way, 0xff, sizeof(*s) - offsetof(struct key_slot, way));
+	keys_wipe(k, slot);
+	assert_int_equal(add(k, 1), slot);
+	fresh = (struct key_slot){
+		.net64 = s->net64, .pk = s->pk, .state = KEY_STATIC, .nonce_bit = s->nonce_bit, .used_s = s->used_s};
+	assert_memory_equal(s, &fresh, sizeof(fresh));
+	keys_free(k);
+}
+
+static void told_once_in_a_while(void **state)
+{
+	uint32_t told = 0;
+
+	(void)state;
+	assert_true(key_may_tell(&told, 0, 5)); /* at once, whatever the time */
+	assert_int_equal(told, 1);
+	assert_false(key_may_tell(&told, 5, 5));
+	assert_true(key_may_tell(&told, 6, 5));
+	assert_false(key_may_tell(&told, 6, 1));
+	assert_false(key_may_tell(&told, 5, 1)); /* another worker's second */
+	assert_true(key_may_tell(&told, 7, 1));
+	told = 0;
+	assert_true(key_may_tell(&told, 7, 1));
+	told = UINT32_MAX;
+	assert_false(key_may_tell(&told, 1, 5));
+	assert_true(key_may_tell(&told, 4, 5));
+}
+
 static void a_full_arena_refuses(void **state)
 {
 	struct keys *k = keys_new(aead, &own, CAP);
@@ -257,6 +293,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_slot_holds_its_key),
+		cmocka_unit_test(a_slot_begins_without_a_session),
+		cmocka_unit_test(told_once_in_a_while),
 		cmocka_unit_test(a_full_arena_refuses),
 		cmocka_unit_test(a_wiped_slot_is_empty),
 		cmocka_unit_test(the_oldest_goes_first),

@@ -165,6 +165,68 @@ static void assert_has(const struct admin_world *w, const char *line)
 		fail_msg("no line `%s`", line);
 }
 
+static void assert_sessions(const struct admin_world *w)
+{
+	static const struct {
+		const char *name;
+		enum session_counter what;
+	} counts[] = {
+		{"session_handshakes_sent_total", SESSION_INITS_SENT},
+		{"session_handshakes_answered_total", SESSION_RESPS_SENT},
+		{"session_keys_made_total", SESSION_KEYS_MADE},
+		{"session_cookies_sent_total", SESSION_COOKIES_SENT},
+		{"session_hints_sent_total", SESSION_HINTS_SENT},
+		{"session_keepalives_sent_total", SESSION_KEEPALIVES_SENT},
+		{"session_refused_total{reason=\"type_unknown\"}", SESSION_TYPE_UNKNOWN},
+		{"session_refused_total{reason=\"init_stale\"}", SESSION_INIT_STALE},
+		{"session_refused_total{reason=\"resp_bad\"}", SESSION_RESP_BAD},
+		{"session_refused_total{reason=\"hint_ignored\"}", SESSION_HINT_IGNORED},
+		{"session_table_full_total{table=\"peers\"}", SESSION_PEERS_FULL},
+		{"session_table_full_total{table=\"handshakes\"}", SESSION_PENDING_FULL},
+		{"session_table_full_total{table=\"pins\"}", SESSION_PINS_FULL},
+	};
+
+	assert_has(w, "mycelium_sessions{state=\"session\"} 20");
+	assert_has(w, "mycelium_sessions{state=\"static\"} 21");
+	assert_has(w, "mycelium_sessions{state=\"waiting\"} 22");
+	assert_has(w, "mycelium_session_pins 23");
+	assert_has(w, "mycelium_session_handshakes_pending 24");
+	assert_has(w, "mycelium_session_keys 25");
+	assert_has(w, "mycelium_session_static_refused_total 26");
+	assert_has(w, "mycelium_session_second_keys_total 27");
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		char line[128];
+
+		snprintf(line, sizeof(line), "mycelium_%s %d", counts[i].name, 500 + (int)counts[i].what);
+		assert_has(w, line);
+	}
+}
+
+/* Every counter of the sessions is told once, but for the two that the totals have. */
+static void test_session_counters(void **state)
+{
+	struct admin_world *w = *state;
+
+	admin_ask(w, health_metrics, 200);
+	for (int i = 0; i < SESSION_COUNTERS; i++) {
+		const char *at = w->r.text;
+		unsigned found = 0;
+		char value[16];
+
+		snprintf(value, sizeof(value), " %d\n", 500 + i);
+		while ((at = strstr(at, value))) {
+			at += strlen(value);
+			found++;
+		}
+		assert_int_equal(found, i != SESSION_SECOND_KEYS && i != SESSION_STATIC_REFUSED);
+	}
+	admin_forget(w);
+	w->api.keyring = NULL;
+	admin_ask(w, health_metrics, 200);
+	assert_has(w, "mycelium_sessions{state=\"session\"} 0");
+	assert_has(w, "mycelium_session_handshakes_sent_total 0");
+}
+
 static void test_values(void **state)
 {
 	struct admin_world *w = *state;
@@ -179,6 +241,10 @@ static void test_values(void **state)
 	w->peers[1] = (struct api_peer){.flags = CTL_LINK_STATIC};
 	w->peers[2] = (struct api_peer){.flags = CTL_LINK_INBOUND, .up = true};
 	w->peer_count = 3;
+	w->keyring.totals = (struct keyring_totals){
+		.live = 20, .static_only = 21, .held = 22, .pins = 23, .waiting = 24, .rows = 25};
+	w->keyring.totals.refused_static = 26;
+	w->keyring.totals.second_keys = 27;
 	w->api.requests = 12;
 	w->api.refused = 13;
 	admin_ask(w, health_metrics, 200);
@@ -208,6 +274,7 @@ static void test_values(void **state)
 	snprintf(line, sizeof(line), "mycelium_messages_delivered_total %d", 100 + MESSAGE_DELIVERED);
 	assert_has(w, line);
 	assert_null(strstr(w->r.text, "mycelium_drop_"));
+	assert_sessions(w);
 	identity_fini(&other.id);
 	admin_forget(w);
 	w->store_trouble = "the disk is full";
@@ -276,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_metrics, admin_begin, admin_end),
 		cmocka_unit_test_setup_teardown(test_values, admin_begin, admin_end),
+		cmocka_unit_test_setup_teardown(test_session_counters, admin_begin, admin_end),
 		cmocka_unit_test_setup_teardown(test_early, admin_begin, admin_end),
 		cmocka_unit_test_setup_teardown(test_live, admin_begin, admin_end),
 		cmocka_unit_test_setup_teardown(test_ready, admin_begin, admin_end),

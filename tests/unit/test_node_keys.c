@@ -162,6 +162,63 @@ static void test_changed_key_is_sent(void **state)
 	node_world_free(w);
 }
 
+/* A key in the place of another, or of none, is asked about each time; refused, what was known stays. */
+static void test_refused_key_is_not_learned(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint8_t first[32] = {9}, second[32] = {10};
+	struct pubkey pk;
+
+	(void)state;
+	w->refuse_keys = true;
+	node_keys_learn(w->n, 5, first);
+	assert_int_equal(w->learn_asked, 1);
+	assert_false(node_key_of(w->n, 5, &pk));
+	w->refuse_keys = false;
+	node_keys_learn(w->n, 5, first);
+	assert_int_equal(w->learn_asked, 2);
+	assert_true(node_key_of(w->n, 5, &pk));
+	w->refuse_keys = true;
+	/* The one that is known is no question. */
+	node_keys_learn(w->n, 5, first);
+	assert_int_equal(w->learn_asked, 2);
+	node_keys_learn(w->n, 5, second);
+	node_tick(w->n, w->now);
+	assert_int_equal(w->learn_asked, 3);
+	assert_true(node_key_of(w->n, 5, &pk));
+	assert_memory_equal(pk.b, first, 32);
+	assert_int_equal(w->key_count, 0);
+	w->refuse_keys = false;
+	node_keys_learn(w->n, 5, second);
+	node_tick(w->n, w->now);
+	assert_int_equal(w->key_count, 1);
+	assert_memory_equal(w->keys[0].public_key, second, 32);
+	node_world_free(w);
+}
+
+/* A route of a node whose key is refused is taken all the same; who asks gets the key that was known. */
+static void test_refused_key_of_a_route(void **state)
+{
+	struct node_world *w = node_world_started();
+	const uint32_t link = node_world_link_out(w, "192.0.2.2:9651");
+	struct node_other b;
+	uint64_t net64;
+
+	(void)state;
+	node_world_other(&b, 0x21);
+	net64 = ip6_net64(&b.id.own.ip);
+	node_keys_learn(w->n, net64, (const uint8_t[32]){9});
+	w->refuse_keys = true;
+	node_world_update(w, link, &b, 0, 0);
+	assert_int_equal(w->route_count, 1);
+	assert_true(w->learn_asked > 1);
+	node_on_want_key(w->n, net64, true, w->now);
+	assert_int_equal(w->key_count, 1);
+	assert_int_equal(w->keys[0].public_key[0], 9);
+	identity_fini(&b.id);
+	node_world_free(w);
+}
+
 static void test_low_order_key_is_none(void **state)
 {
 	struct node_world *w = node_world_started();
@@ -179,9 +236,14 @@ static void test_low_order_key_is_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_key_is_answered),	      cmocka_unit_test(test_keys_per_second),
-		cmocka_unit_test(test_known_keys_are_capped), cmocka_unit_test(test_changed_key_is_sent),
-		cmocka_unit_test(test_low_order_key_is_none), cmocka_unit_test(test_evicted_key_comes_back),
+		cmocka_unit_test(test_key_is_answered),
+		cmocka_unit_test(test_keys_per_second),
+		cmocka_unit_test(test_known_keys_are_capped),
+		cmocka_unit_test(test_changed_key_is_sent),
+		cmocka_unit_test(test_low_order_key_is_none),
+		cmocka_unit_test(test_evicted_key_comes_back),
+		cmocka_unit_test(test_refused_key_is_not_learned),
+		cmocka_unit_test(test_refused_key_of_a_route),
 	};
 
 	log_level = LOG_ERR;

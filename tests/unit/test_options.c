@@ -33,6 +33,8 @@ static void test_defaults(void **state)
 	assert_int_equal(o->api_hosts.count + o->api_origins.count, 0);
 	assert_int_equal(o->api_max_body, LIMIT_API_BODY_BYTES_DEFAULT);
 	assert_int_equal(o->max_message, LIMIT_MESSAGE_LENGTH_DEFAULT);
+	assert_int_equal(o->session, SESSION_OPPORTUNISTIC);
+	assert_int_equal(o->network_keys.count, 0);
 	assert_int_equal(o->inbox_count, 10000);
 	assert_int_equal(o->inbox_bytes, 256 * 1024 * 1024);
 	options_fini(&r->o);
@@ -407,7 +409,7 @@ static void test_help_and_version(void **state)
 		assert_true(end == line || end[-1] != ' ');
 		lines++;
 	}
-	assert_true(lines < 90);
+	assert_true(lines <= 60);
 #define OPTION(field, names, kind, value, help) assert_non_null(strstr(r->out, names));
 #include "controld/options.def"
 #undef OPTION

@@ -88,6 +88,34 @@ static void test_command_line_wins(void **state)
 	refused(run_config("port = 0\n", "-p 2"), ":1: port = 0");
 }
 
+/* A path may have blanks, so each key has a line of its own. */
+static void test_config_of_sessions(void **state)
+{
+	struct run *r = run_config("session = require\nnetwork-key = /a b\nnetwork-key = \" c\"\n", "");
+
+	(void)state;
+	assert_string_equal(r->err, "");
+	assert_int_equal(r->verdict, OPTIONS_RUN);
+	assert_int_equal(r->o.network_keys.count, 2);
+	assert_string_equal(r->o.network_keys.items[0], "/a b");
+	assert_string_equal(r->o.network_keys.items[1], " c");
+	options_fini(&r->o);
+	r = run_config("network-key = /a\nnetwork-key = /b\n", "--network-key /c");
+	assert_int_equal(r->verdict, OPTIONS_RUN);
+	assert_int_equal(r->o.session, SESSION_REQUIRE);
+	assert_int_equal(r->o.network_keys.count, 1);
+	assert_string_equal(r->o.network_keys.items[0], "/c");
+	options_fini(&r->o);
+	/* Said is said, in whichever of the two. */
+	refused(run_config("session = opportunistic\n", "--network-key /c"), "implies --session require");
+	refused(run_config("network-key = /c\n", "--session off"), "implies --session require");
+	refused(run_config("network-key = a\nnetwork-key = b\nnetwork-key = c\n", ""),
+		":3: network-key = c: there can");
+	r = run_config("session = off\n", "--network-key /c --session require");
+	assert_int_equal(r->verdict, OPTIONS_RUN);
+	options_fini(&r->o);
+}
+
 static void test_config_refused(void **state)
 {
 	static const struct {
@@ -179,10 +207,11 @@ static void test_check_parses_to_itself(void **state)
 		"",
 		"--listen none",
 		"-d",
-		"--log-level error --peers tcp://a:1 [fe80::1%eth0]:2 --listen 10.0.0.1 --listen [::1]:5 -k /a "
-		"--run-dir /r "
-		"--state-dir /s --fastpath /f --tun-mtu 9000 --tun-name x --no-offload --no-tun "
-		"--disable-peer-discovery",
+		"--log-level error --peers tcp://a:1 [fe80::1%eth0]:2 --listen 10.0.0.1 --listen [::1]:5 -k /a",
+		"--run-dir /r --state-dir /s --fastpath /f --tun-mtu 9000 --tun-name x --no-offload --no-tun",
+		"--disable-peer-discovery --session off",
+		"--session require",
+		"--network-key /a --network-key b",
 	};
 	char words[1024], first[TEXT_BYTES];
 
@@ -206,20 +235,22 @@ static void test_check_parses_to_itself(void **state)
 /* Values that need quotes, or look as if they had some. */
 static void test_check_keeps_odd_values(void **state)
 {
+	static const char *const names[] = {"state-dir", "network-key"};
 	static const char *const odd[] = {" a", "a ", "\"a\"", "\"", " \" ", "a # b", "a = b", "#", "\xc3\xa9"};
 	static struct run r;
 	char name[] = "mycelium", check[] = "--check", option[64], *argv[] = {name, option, check};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(odd) / sizeof(odd[0]); i++) {
+		const char *value = odd[i / 2];
 		struct run *again;
 
-		snprintf(option, sizeof(option), "--state-dir=%s", odd[i]);
+		snprintf(option, sizeof(option), "--%s=%s", names[i % 2], value);
 		run_words(&r, 3, argv);
 		assert_int_equal(r.verdict, OPTIONS_EXIT_OK);
 		again = run_config(r.out, "");
 		assert_string_equal(again->err, "");
-		assert_string_equal(again->o.state_dir, odd[i]);
+		assert_string_equal(i % 2 ? again->o.network_keys.items[0] : again->o.state_dir, value);
 		options_fini(&r.o);
 		options_fini(&again->o);
 	}
@@ -230,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_command_line_wins),
+		cmocka_unit_test(test_config_of_sessions),
 		cmocka_unit_test(test_config_refused),
 		cmocka_unit_test(test_config_zero_byte),
 		cmocka_unit_test(test_config_every_truncation),

@@ -150,6 +150,57 @@ static void test_api_options(void **state)
 	refused(run("--api-token-file"), "needs a value");
 }
 
+static void test_session(void **state)
+{
+	static const struct {
+		const char *words;
+		enum session_mode mode;
+	} rows[] = {
+		{"--session off", SESSION_OFF},
+		{"--session=opportunistic", SESSION_OPPORTUNISTIC},
+		{"--session require", SESSION_REQUIRE},
+	};
+	static const char *const wrong[] = {"on", "Off", "true", "required", "requir"};
+	char words[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct run *r = run(rows[i].words);
+
+		assert_int_equal(r->verdict, OPTIONS_RUN);
+		assert_int_equal(r->o.session, rows[i].mode);
+		options_fini(&r->o);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(words, sizeof(words), "--session %s", wrong[i]);
+		refused(run(words), "none of off, opportunistic, require");
+	}
+	refused(run("--session"), "needs a value");
+	refused(run("--session off --session require"), "given twice");
+}
+
+static void test_network_keys(void **state)
+{
+	struct run *r = run("--network-key /a");
+
+	(void)state;
+	assert_int_equal(r->verdict, OPTIONS_RUN);
+	assert_int_equal(r->o.session, SESSION_REQUIRE);
+	assert_int_equal(r->o.network_keys.count, 1);
+	options_fini(&r->o);
+	r = run("--network-key /a --session require --network-key=/b --network-key /a");
+	assert_int_equal(r->verdict, OPTIONS_RUN);
+	assert_int_equal(r->o.session, SESSION_REQUIRE);
+	assert_int_equal(r->o.network_keys.count, 2);
+	assert_string_equal(r->o.network_keys.items[0], "/a");
+	assert_string_equal(r->o.network_keys.items[1], "/b");
+	options_fini(&r->o);
+	refused(run("--network-key a --network-key b --network-key c"), "--network-key c: there can be two");
+	refused(run("--network-key"), "needs a value");
+	refused(run("--network-key a --session off"), "--session off: a network key implies --session require");
+	refused(run("--session opportunistic --network-key a"), "a network key implies --session require");
+}
+
 static void test_commands(void **state)
 {
 	static const struct {
@@ -203,6 +254,8 @@ int main(void)
 		cmocka_unit_test(test_count),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_api_options),
+		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_network_keys),
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_unknown_commands),
 	};

@@ -54,6 +54,7 @@ struct world {
 	size_t policy_count;
 	struct session_pin pin; /* set last */
 	size_t pin_sets, pin_dels;
+	bool full, asked_known; /* room for keys: is there none, and for whom was it asked last */
 	uint64_t dice;
 	uint32_t fixed[4]; /* the next 32-bit numbers to be drawn, last first */
 	size_t fixed_count;
@@ -143,6 +144,14 @@ static inline void world_key_del(void *ctx, uint32_t index)
 	h->live = false;
 }
 
+static inline bool world_has_room(void *ctx, bool known)
+{
+	struct world *w = ctx;
+
+	w->asked_known = known;
+	return !w->full;
+}
+
 static inline void world_policy(void *ctx, const struct pubkey *pk, uint64_t net64, struct session_policy policy)
 {
 	struct world *w = ctx;
@@ -203,6 +212,7 @@ static inline void world_start(struct world *w)
 		.key_add = world_key_add,
 		.key_move = world_key_move,
 		.key_del = world_key_del,
+		.has_room = world_has_room,
 		.policy = world_policy,
 		.pin_set = world_pin_set,
 		.pin_del = world_pin_del,

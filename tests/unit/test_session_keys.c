@@ -209,6 +209,8 @@ static void assert_thief_refused(struct world *w, struct far *t, enum session_wa
 	assert_int_equal(w->said_count, said);
 	assert_true(was_told(w, SESSION_SECOND_KEY));
 	assert_int_equal(session_count(w->c, SESSION_SECOND_KEYS), 2);
+	assert_false(session_may_have(w->c, &t->n.pk, w->t));
+	assert_int_equal(session_count(w->c, SESSION_SECOND_KEYS), 3);
 	assert_int_equal(session_policy(w->c, &t->n.pk, w->t).way, way);
 	assert_int_equal(session_set_peer(w->c, &t->n.pk, &s, w->t), -EEXIST);
 }
@@ -234,6 +236,7 @@ static void test_second_key(void **state)
 	assert_thief_refused(w, &t, SESSION_BY_NONE); /* the user's */
 	/* Where none of these is, the last one counts. */
 	world_start(w);
+	assert_true(session_may_have(w->c, &t.n.pk, w->t));
 	session_want(w->c, &victim.pk, w->t);
 	(void)far_session(w, &t);
 	assert_int_equal(session_load(w->c).peers, 1);

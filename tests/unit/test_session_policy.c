@@ -321,7 +321,7 @@ static void test_unpin(void **state)
 	world_free(w);
 }
 
-/* Told thrice, a second apart; then pin and session are gone. No INIT is answered meanwhile. */
+/* Told thrice, a second apart; a second later pin and session are gone. No INIT is answered meanwhile. */
 static void test_release(void **state)
 {
 	struct world *w = world_default();
@@ -338,6 +338,12 @@ static void test_release(void **state)
 	assert_int_equal(session_count(w->c, SESSION_INIT_OFF), 1);
 	pass_ms(w, 1999);
 	assert_int_equal(w->said_count, 2);
+	assert_non_null(held_find(w, index));
+	pass_ms(w, 1);
+	(void)session_tick(w->c, w->t);
+	assert_int_equal(w->said_count, 3);
+	assert_non_null(held_find(w, index)); /* what was said last is surely sealed */
+	pass_ms(w, 999);
 	assert_non_null(held_find(w, index));
 	pass_ms(w, 1);
 	(void)session_tick(w->c, w->t);
@@ -378,7 +384,10 @@ static void test_release_asleep(void **state)
 	assert_int_equal(w->said_count, 0);
 	assert_int_equal(session_release(w->c, &f.n.pk, w->t), 0);
 	(void)far_answer(w, &f);
-	pass_ms(w, 3000);
+	pass_ms(w, 2999);
+	assert_false(was_told(w, SESSION_RELEASED));
+	pass_ms(w, 1);
+	(void)session_tick(w->c, w->t);
 	assert_true(was_told(w, SESSION_RELEASED));
 	assert_int_equal(session_load(w->c).pins, 0);
 	assert_int_equal(said_since(w, 0, SESSION_CONTROL), 4);

@@ -311,9 +311,9 @@ static void traffic_is_counted(void **state)
 	assert_true(w.a.key->opened.packets == 0 && w.b.key->sealed.packets == 0);
 	/* Not data. */
 	w.now.us += 9;
-	assert_int_equal(world_open(&w, frame, world_seal(&w, 5, SKEY_USER_CONTROL, plain + 4, 0, frame), &opened),
+	assert_int_equal(world_open(&w, frame, world_seal(&w, 5, WIRE_USER_CONTROL, plain + 4, 0, frame), &opened),
 			 SKEY_OK);
-	assert_int_equal(opened.user.type, SKEY_USER_CONTROL);
+	assert_int_equal(opened.user.type, WIRE_USER_CONTROL);
 	assert_true(w.a.key->sealed.packets == 2 && w.b.key->opened.packets == 2);
 	assert_true(w.a.key->sealed.data_us == made.us && w.b.key->opened.data_us == made.us);
 	assert_int_equal(w.b.key->opened.lane_end, 2);

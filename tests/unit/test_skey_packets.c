@@ -66,7 +66,7 @@ static void the_known_answer(void **state)
 	for (int i = 0; i < 2; i++) {
 		world_init_as(&w, implementations[i]);
 		frame[sizeof(frame) - 1] = 0x77;
-		assert_int_equal(world_seal(&w, 0, SKEY_USER_CONTROL, plain + 4, 4, frame), sizeof(frame) - 1);
+		assert_int_equal(world_seal(&w, 0, WIRE_USER_CONTROL, plain + 4, 4, frame), sizeof(frame) - 1);
 		assert_memory_equal(frame, "\1\0\0\0\0\x24\0\x40", 8);
 		assert_memory_equal(frame + 8, &w.a.address, 16);
 		assert_memory_equal(frame + 24, &w.b.address, 16);
@@ -75,7 +75,7 @@ static void the_known_answer(void **state)
 		frame[7]--; /* hop limit: not bound */
 		assert_int_equal(world_open(&w, frame, sizeof(frame) - 1, &opened), SKEY_OK);
 		assert_ptr_equal(opened.key, w.b.key);
-		assert_int_equal(opened.user.type, SKEY_USER_CONTROL);
+		assert_int_equal(opened.user.type, WIRE_USER_CONTROL);
 		assert_ptr_equal(opened.user.body, frame + 44);
 		assert_int_equal(opened.user.len, 4);
 		assert_memory_equal(opened.user.body, keepalive, 4);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which folder is chosen for what outlives the node. */
+/* Which folder is chosen for what outlives the node, and whether it does. */
 #include "controld/statedir.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,11 +98,35 @@ static void test_too_long(void **state)
 	}
 }
 
+static void test_lasting(void **state)
+{
+	static const char *const in_memory[] = {"tmpfs", "ramfs"};
+	char dir[] = "/tmp/test_statedir-XXXXXX", missing[sizeof(dir) + 8];
+
+	(void)state;
+	assert_true(statedir_is_lasting("/no/such/folder"));
+	assert_true(statedir_is_lasting(""));
+	/* Of the kernel, but not of these. */
+	assert_true(statedir_is_lasting("/proc"));
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	snprintf(missing, sizeof(missing), "%s/not", dir);
+	for (size_t i = 0; i < sizeof(in_memory) / sizeof(in_memory[0]); i++) {
+		assert_int_equal(mount("none", dir, in_memory[i], 0, NULL), 0);
+		assert_false(statedir_is_lasting(dir));
+		assert_true(statedir_is_lasting(missing));
+		assert_int_equal(umount(dir), 0);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_lasting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,9 +13,11 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,14 +39,21 @@ struct found {
 	size_t len;
 };
 
+/* Of the peer with that number. */
+struct found_peer {
+	int64_t last_ns; /* of its pin; 0: none */
+	int mode; /* 1 more; 0: none */
+};
+
 struct world {
 	struct loop *loop;
 	struct store *store;
 	char dir[128], error[STORE_ERROR_BYTES];
 	int64_t now_s;
-	size_t found_orders, found_messages, found_past;
+	size_t found_orders, found_messages, found_past, found_pins, found_modes;
 	uint64_t last_found; /* row, to see the order */
 	struct found found[WORLD_ROWS]; /* by row */
+	struct found_peer peers[WORLD_ROWS]; /* by number; further ones are only counted */
 	struct told told[WORLD_ROWS];
 	size_t told_count, told_want, settled;
 };
@@ -116,6 +125,35 @@ static inline struct record_message message_of(uint64_t row, const uint8_t *payl
 	return m;
 }
 
+/* Numbers of both signs. */
+static inline uint64_t net_of(uint64_t number)
+{
+	return number % 2 ? number : ~number;
+}
+
+static inline uint64_t number_of(uint64_t net64)
+{
+	return net64 >> 63 ? ~net64 : net64;
+}
+
+/* Its fields follow from the number, and from last_ns. */
+static inline struct record_pin pin_of(uint64_t number, int64_t last_ns)
+{
+	struct record_pin p = {.net64 = net_of(number), .first_ns = (int64_t)number * 1000, .last_ns = last_ns};
+
+	memset(p.public_key, (int)(number % 256) ^ 0x66, sizeof(p.public_key));
+	memcpy(p.public_key, &last_ns, sizeof(last_ns));
+	return p;
+}
+
+static inline struct record_mode mode_of(uint64_t number, uint8_t mode)
+{
+	struct record_mode m = {.net64 = net_of(number), .mode = mode};
+
+	memset(m.public_key, (int)(number % 256) ^ 0x77 ^ mode, sizeof(m.public_key));
+	return m;
+}
+
 static inline struct found *found_row(struct world *w, uint64_t row)
 {
 	assert_true(row > 0 && row < WORLD_ROWS);
@@ -182,6 +220,33 @@ static inline void on_found_past(void *ctx, const struct record_message *m)
 	w->found_past++;
 }
 
+static inline void on_found_pin(void *ctx, const struct record_pin *p)
+{
+	const uint64_t number = number_of(p->net64);
+	const struct record_pin want = pin_of(number, p->last_ns);
+	struct world *w = ctx;
+
+	assert_int_equal(w->found_orders + w->found_messages + w->found_past, 0);
+	assert_memory_equal(p->public_key, want.public_key, sizeof(want.public_key));
+	assert_int_equal(p->first_ns, want.first_ns);
+	if (number < WORLD_ROWS)
+		w->peers[number].last_ns = p->last_ns;
+	w->found_pins++;
+}
+
+static inline void on_found_mode(void *ctx, const struct record_mode *m)
+{
+	const uint64_t number = number_of(m->net64);
+	const struct record_mode want = mode_of(number, m->mode);
+	struct world *w = ctx;
+
+	assert_int_equal(w->found_orders + w->found_messages + w->found_past, 0);
+	assert_memory_equal(m->public_key, want.public_key, sizeof(want.public_key));
+	if (number < WORLD_ROWS)
+		w->peers[number].mode = m->mode + 1;
+	w->found_modes++;
+}
+
 static inline void tell(struct world *w, struct told t)
 {
 	assert_true(w->told_count < WORLD_ROWS);
@@ -211,6 +276,8 @@ static inline void on_settled(void *ctx)
 }
 
 static const struct store_ops world_ops = {
+	.found_pin = on_found_pin,
+	.found_mode = on_found_mode,
 	.found_order = on_found_order,
 	.found_message = on_found_message,
 	.found_past = on_found_past,
@@ -222,8 +289,9 @@ static const struct store_ops world_ops = {
 
 static inline int world_try(struct world *w)
 {
-	w->found_orders = w->found_messages = w->found_past = 0;
+	w->found_orders = w->found_messages = w->found_past = w->found_pins = w->found_modes = 0;
 	w->last_found = 0;
+	memset(w->peers, 0, sizeof(w->peers));
 	memset(w->found, 0, sizeof(w->found));
 	return store_open(w->loop, &(const struct store_config){.dir = w->dir[0] ? w->dir : NULL, .now_s = w->now_s},
 			  &world_ops, w, &w->store, w->error);
@@ -302,6 +370,20 @@ static inline void world_add_message(struct world *w, uint64_t row, size_t len)
 	free(payload);
 }
 
+static inline void world_set_pin(struct world *w, uint64_t number, int64_t last_ns)
+{
+	const struct record_pin p = pin_of(number, last_ns);
+
+	store_set_pin(w->store, &p);
+}
+
+static inline void world_set_mode(struct world *w, uint64_t number, uint8_t mode)
+{
+	const struct record_mode m = mode_of(number, mode);
+
+	store_set_mode(w->store, &m);
+}
+
 static inline int world_last_error(const struct world *w)
 {
 	return w->told[w->told_count - 1].error;
@@ -351,6 +433,14 @@ static inline void world_free(struct world *w)
 	world_empty(w->dir);
 	rmdir(w->dir);
 	free(w);
+}
+
+/* A disk of 3 MiB in the place of the folder; false without the right to. */
+static inline bool mount_small(const char *dir)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", dir, "tmpfs", 0, "size=3m,mode=0700") == 0;
 }
 
 static inline int world_setup(void **state)

@@ -45,6 +45,8 @@ static struct bytes make_good(struct world *w)
 	for (uint64_t row = 1; row <= 40; row++) {
 		world_add_order(w, row, row * 500);
 		world_add_message(w, row, row * 500);
+		world_set_pin(w, row, (int64_t)row);
+		world_set_mode(w, row, row % 3);
 	}
 	for (uint64_t row = 1; row <= 40; row += 3) {
 		store_end_order(w->store, row, 2);
@@ -72,7 +74,7 @@ static void check_moved(struct world *w, const void *bytes, size_t len)
 	world_empty(w->dir);
 	write_file(world_path(w, "store.db"), bytes, len);
 	world_open(w);
-	assert_int_equal(w->found_orders + w->found_messages + w->found_past, 0);
+	assert_int_equal(w->found_orders + w->found_messages + w->found_past + w->found_pins + w->found_modes, 0);
 	kept = read_file(world_path(w, "store.db.corrupt-1"));
 	assert_int_equal(kept.len, len);
 	assert_memory_equal(kept.p, bytes, len);
@@ -153,40 +155,51 @@ static void test_header_flipped(void **state)
 }
 
 /* A database that is whole, but not ours. */
+static const char *const changes[] = {
+	"PRAGMA user_version = 3",
+	"PRAGMA user_version = 1",
+	"PRAGMA user_version = -1",
+	"PRAGMA user_version = 0",
+	"PRAGMA application_id = 1",
+	"CREATE TABLE more(a)",
+	"CREATE TRIGGER t AFTER INSERT ON incoming BEGIN DELETE FROM outgoing; END",
+	"CREATE VIEW v AS SELECT * FROM meta",
+	"CREATE INDEX i ON incoming(arrived_s)",
+	"DROP TABLE outgoing_part",
+	"ALTER TABLE meta ADD COLUMN more INTEGER",
+	"DELETE FROM meta",
+	"UPDATE meta SET epoch = x'00'",
+	"UPDATE sqlite_sequence SET seq = 1 << 62",
+	"DELETE FROM incoming_part WHERE place = 2 << 16",
+	"DELETE FROM outgoing_part WHERE place = 2 << 16",
+	"UPDATE incoming_part SET bytes = x'' WHERE place = 2 << 16",
+	"INSERT INTO incoming_part VALUES(2 << 16 | 1, x'00')",
+	"INSERT INTO incoming_part VALUES(1 << 16, x'00')",
+	"UPDATE outgoing SET len = 1 << 61 WHERE row = 2",
+	"UPDATE outgoing SET len = -1 WHERE row = 2",
+	"UPDATE outgoing SET row = -7 WHERE row = 1",
+	"UPDATE outgoing SET id = x'00' WHERE row = 2",
+	"UPDATE outgoing SET topic = zeroblob(256) WHERE row = 2",
+	"UPDATE outgoing SET state = 256 WHERE row = 2",
+	"UPDATE incoming SET src = zeroblob(17) WHERE row = 2",
+	"UPDATE incoming SET public_key = x'' WHERE row = 2",
+	"UPDATE incoming SET reply = 2 WHERE row = 2",
+	"UPDATE incoming SET chunks = -1 WHERE row = 2",
+	"UPDATE incoming SET arrived_s = 1 << 41 WHERE row = 2",
+	"UPDATE outgoing SET created_s = (1 << 62) + ((1 << 62) - 1) WHERE row = 2",
+	"DROP TABLE modes",
+	"UPDATE pins SET public_key = zeroblob(31) WHERE net64 = 3",
+	"UPDATE pins SET public_key = zeroblob(33) WHERE net64 = -5",
+	"UPDATE pins SET first_ns = -1 WHERE net64 = 3",
+	"UPDATE pins SET last_ns = (1 << 62) + ((1 << 62) - 1) WHERE net64 = 3",
+	"UPDATE modes SET public_key = x'' WHERE net64 = 3",
+	"UPDATE modes SET mode = 3 WHERE net64 = 3",
+	"UPDATE modes SET mode = -1 WHERE net64 = 3",
+	"PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM",
+};
+
 static void test_not_ours(void **state)
 {
-	static const char *const changes[] = {
-		"PRAGMA user_version = 2",
-		"PRAGMA user_version = 0",
-		"PRAGMA application_id = 1",
-		"CREATE TABLE more(a)",
-		"CREATE TRIGGER t AFTER INSERT ON incoming BEGIN DELETE FROM outgoing; END",
-		"CREATE VIEW v AS SELECT * FROM meta",
-		"CREATE INDEX i ON incoming(arrived_s)",
-		"DROP TABLE outgoing_part",
-		"ALTER TABLE meta ADD COLUMN more INTEGER",
-		"DELETE FROM meta",
-		"UPDATE meta SET epoch = x'00'",
-		"UPDATE sqlite_sequence SET seq = 1 << 62",
-		"DELETE FROM incoming_part WHERE place = 2 << 16",
-		"DELETE FROM outgoing_part WHERE place = 2 << 16",
-		"UPDATE incoming_part SET bytes = x'' WHERE place = 2 << 16",
-		"INSERT INTO incoming_part VALUES(2 << 16 | 1, x'00')",
-		"INSERT INTO incoming_part VALUES(1 << 16, x'00')",
-		"UPDATE outgoing SET len = 1 << 61 WHERE row = 2",
-		"UPDATE outgoing SET len = -1 WHERE row = 2",
-		"UPDATE outgoing SET row = -7 WHERE row = 1",
-		"UPDATE outgoing SET id = x'00' WHERE row = 2",
-		"UPDATE outgoing SET topic = zeroblob(256) WHERE row = 2",
-		"UPDATE outgoing SET state = 256 WHERE row = 2",
-		"UPDATE incoming SET src = zeroblob(17) WHERE row = 2",
-		"UPDATE incoming SET public_key = x'' WHERE row = 2",
-		"UPDATE incoming SET reply = 2 WHERE row = 2",
-		"UPDATE incoming SET chunks = -1 WHERE row = 2",
-		"UPDATE incoming SET arrived_s = 1 << 41 WHERE row = 2",
-		"UPDATE outgoing SET created_s = (1 << 62) + ((1 << 62) - 1) WHERE row = 2",
-		"PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM",
-	};
 	struct world *w = *state;
 	struct bytes good = make_good(w), changed;
 	char *path = strdup(world_path(w, "store.db"));

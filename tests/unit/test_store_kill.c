@@ -24,9 +24,20 @@ static uint64_t dice(uint64_t n, uint64_t what)
 	return x ^ x >> 32;
 }
 
-enum what { ADD_AN_ORDER, ADD_A_MESSAGE, END_ONE, DEL_AN_ORDER, DEL_A_MESSAGE };
+enum what {
+	ADD_AN_ORDER,
+	ADD_A_MESSAGE,
+	END_ONE,
+	DEL_AN_ORDER,
+	DEL_A_MESSAGE,
+	SET_A_PIN,
+	DEL_A_PIN,
+	SET_A_MODE,
+	DEL_A_MODE
+};
+enum { PEERS = 8 };
 
-/* Request n: additions use row n, the others an earlier one. */
+/* Request n: additions use row n, the others an earlier one; of peers: their number. */
 struct step {
 	enum what what;
 	uint64_t row;
@@ -37,21 +48,31 @@ struct step {
 static struct step step_of(uint64_t n)
 {
 	static const enum what whats[] = {ADD_AN_ORDER,	 ADD_AN_ORDER, ADD_AN_ORDER, ADD_A_MESSAGE, ADD_A_MESSAGE,
-					  ADD_A_MESSAGE, END_ONE,      DEL_AN_ORDER, DEL_A_MESSAGE};
-	struct step s = {.what = whats[dice(n, 1) % 9], .row = n, .state = 2 + dice(n, 2) % 3};
+					  ADD_A_MESSAGE, END_ONE,      DEL_AN_ORDER, DEL_A_MESSAGE, SET_A_PIN,
+					  SET_A_PIN,	 DEL_A_PIN,    SET_A_MODE,   DEL_A_MODE};
+	struct step s = {.what = whats[dice(n, 1) % 14], .row = n, .state = 2 + dice(n, 2) % 3};
 
-	if (s.what == ADD_AN_ORDER || s.what == ADD_A_MESSAGE)
+	if (s.what >= SET_A_PIN)
+		s.row = 1 + dice(n, 5) % PEERS;
+	else if (s.what == ADD_AN_ORDER || s.what == ADD_A_MESSAGE)
 		s.len = dice(n, 3) % 8 ? dice(n, 4) % 3000 : dice(n, 4) % 400000;
 	else
 		s.row = n - dice(n, 5) % (n < 40 ? n : 40);
 	return s;
 }
 
-/* What the file holds after a request. */
-static void apply(struct found model[WORLD_ROWS], uint64_t n)
+/* What the file holds. */
+struct model {
+	struct found found[WORLD_ROWS];
+	struct found_peer peers[WORLD_ROWS];
+};
+
+/* After a request. */
+static void apply(struct model *m, uint64_t n)
 {
 	const struct step s = step_of(n);
-	struct found *f = &model[s.row];
+	struct found_peer *p = &m->peers[s.row];
+	struct found *f = &m->found[s.row];
 
 	switch (s.what) {
 	case ADD_AN_ORDER:
@@ -74,6 +95,18 @@ static void apply(struct found model[WORLD_ROWS], uint64_t n)
 			break;
 		f->len = 0;
 		break;
+	case SET_A_PIN:
+		p->last_ns = (int64_t)n;
+		break;
+	case DEL_A_PIN:
+		p->last_ns = 0;
+		break;
+	case SET_A_MODE:
+		p->mode = s.state - 1;
+		break;
+	case DEL_A_MODE:
+		p->mode = 0;
+		break;
 	}
 }
 
@@ -91,6 +124,18 @@ static void say(const struct child *c, uint64_t n)
 {
 	if (write(c->pipe, &n, sizeof(n)) != sizeof(n))
 		_exit(1);
+}
+
+static void ask_of_peer(struct child *c, const struct step *s, uint64_t n)
+{
+	if (s->what == SET_A_PIN)
+		world_set_pin(&c->world, s->row, (int64_t)n);
+	else if (s->what == DEL_A_PIN)
+		store_del_pin(c->world.store, net_of(s->row));
+	else if (s->what == SET_A_MODE)
+		world_set_mode(&c->world, s->row, s->state - 2);
+	else
+		store_del_mode(c->world.store, net_of(s->row));
 }
 
 /* Returns whether it is answered. */
@@ -111,8 +156,10 @@ static bool ask(struct child *c, uint64_t n)
 		store_end_order(c->world.store, s.row, s.state);
 	} else if (s.what == DEL_AN_ORDER) {
 		store_del_order(c->world.store, s.row);
-	} else {
+	} else if (s.what == DEL_A_MESSAGE) {
 		store_del_message(c->world.store, s.row);
+	} else {
+		ask_of_peer(c, &s, n);
 	}
 	return s.what == ADD_AN_ORDER || s.what == ADD_A_MESSAGE;
 }
@@ -159,9 +206,23 @@ static void nothing_message(void *ctx, const struct record_message *m)
 	(void)m;
 }
 
+static void nothing_pin(void *ctx, const struct record_pin *p)
+{
+	(void)ctx;
+	(void)p;
+}
+
+static void nothing_mode(void *ctx, const struct record_mode *m)
+{
+	(void)ctx;
+	(void)m;
+}
+
 static void live(const char *dir, uint64_t first, uint64_t close_at, int to)
 {
-	static const struct store_ops ops = {.found_order = nothing_order,
+	static const struct store_ops ops = {.found_pin = nothing_pin,
+					     .found_mode = nothing_mode,
+					     .found_order = nothing_order,
 					     .found_message = nothing_message,
 					     .found_past = nothing_message,
 					     .order_stored = on_stored,
@@ -226,10 +287,14 @@ static bool same(const struct found *a, const struct found *b)
 	       a->state == b->state && (!(a->order || a->message) || a->len == b->len);
 }
 
-static bool same_all(const struct world *w, const struct found *model)
+static bool same_all(const struct world *w, const struct model *model)
 {
 	for (int row = 0; row < WORLD_ROWS; row++) {
-		if (!same(&w->found[row], &model[row]))
+		if (!same(&w->found[row], &model->found[row]))
+			return false;
+	}
+	for (int n = 0; n <= PEERS; n++) {
+		if (w->peers[n].last_ns != model->peers[n].last_ns || w->peers[n].mode != model->peers[n].mode)
 			return false;
 	}
 	return true;
@@ -255,20 +320,20 @@ static void check_payloads(struct world *w)
 
 static void test_killed(void **state)
 {
-	static struct found model[WORLD_ROWS];
+	static struct model model;
 	uint8_t epoch[RECORD_EPOCH_BYTES] = {0};
 	struct world *w = *state;
 	uint64_t done = 0, told;
 
-	memset(model, 0, sizeof(model));
+	memset(&model, 0, sizeof(model));
 	for (uint64_t life = 1; life <= LIVES; life++) {
 		told = kill_one(w->dir, done + 1, 1 + dice(life, 7) % 60, life % 5 == 0);
 		world_open(w);
 		while (done < told)
-			apply(model, ++done);
-		while (done < told + AHEAD && !same_all(w, model))
-			apply(model, ++done);
-		if (!same_all(w, model))
+			apply(&model, ++done);
+		while (done < told + AHEAD && !same_all(w, &model))
+			apply(&model, ++done);
+		if (!same_all(w, &model))
 			fail_msg("life %llu: not what the requests make (SEED=%llu)", (unsigned long long)life,
 				 (unsigned long long)seed);
 		check_payloads(w);

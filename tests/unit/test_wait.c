@@ -61,7 +61,7 @@ static void expect(struct room *r, uint64_t net64, uint32_t first, uint32_t coun
 	struct wait_list list = {0};
 	uint32_t seen = 0;
 
-	assert_int_equal(wait_take(&r->wait, net64, &list), count > 0);
+	assert_int_equal(wait_take(&r->wait, net64, WAIT_KEY, &list), count > 0);
 	while (list.head) {
 		struct chunk *c = list.head;
 		struct wait_record *record;
@@ -75,7 +75,7 @@ static void expect(struct room *r, uint64_t net64, uint32_t first, uint32_t coun
 		pool_give(r->pool, c);
 	}
 	assert_int_equal(seen, count);
-	assert_false(wait_take(&r->wait, net64, &list));
+	assert_false(wait_take(&r->wait, net64, WAIT_KEY, &list));
 }
 
 static void test_order(void **state)
@@ -104,7 +104,7 @@ static void test_kinds(void **state)
 
 	for (size_t i = 0; i < 3; i++)
 		wait_add(&r->wait, 7, &packets[i], start);
-	assert_true(wait_take(&r->wait, 7, &list));
+	assert_true(wait_take(&r->wait, 7, WAIT_KEY, &list));
 	for (size_t i = 0; i < 3; i++) {
 		const struct wait_record *record = wait_record_next(list.head);
 
@@ -191,9 +191,9 @@ static void test_time(void **state)
 	add(r, 7, WAIT_SEAL, 0, 100);
 	add(r, 7, WAIT_USER, 1, 100);
 	assert_int_equal(wait_due(&r->wait).us, end.us);
-	wait_expire(&r->wait, mono_add_us(end, -1));
+	wait_expire(&r->wait, mono_add_us(end, -1), NULL, NULL);
 	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 0);
-	wait_expire(&r->wait, end);
+	wait_expire(&r->wait, end, NULL, NULL);
 	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 2);
 	assert_int_equal(wait_due(&r->wait).us, MONO_NEVER.us);
 	expect(r, 7, 0, 0);
@@ -226,10 +226,87 @@ static void test_drop(void **state)
 
 	for (uint32_t i = 0; i < 100; i++)
 		add(r, 7, WAIT_SEAL, i, 1400);
-	assert_true(wait_take(&r->wait, 7, &list));
+	assert_true(wait_take(&r->wait, 7, WAIT_KEY, &list));
 	wait_drop(&r->wait, &list);
 	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 100);
 	assert_int_equal(pool_used(r->pool), 0);
+}
+
+static void hold(struct room *r, uint64_t net64, enum wait_kind kind, uint32_t number, struct mono now)
+{
+	const struct wait_packet p = {
+		.kind = kind, .reason = WAIT_SESSION, .bytes = (const uint8_t *)&number, .len = sizeof(number)};
+
+	wait_add(&r->wait, net64, &p, now);
+}
+
+static uint32_t next_number(struct chunk *c)
+{
+	const struct wait_record *record = wait_record_next(c);
+	uint32_t number;
+
+	assert_non_null(record);
+	memcpy(&number, record->bytes, sizeof(number));
+	return number;
+}
+
+/* Beside what waits for the key of the same /64; of too many the oldest go. */
+static void test_held(void **state)
+{
+	struct room *r = *state;
+	struct wait_list list;
+
+	add(r, 7, WAIT_OPEN, 99, 50);
+	assert_false(wait_has(&r->wait, 7, WAIT_SESSION));
+	for (uint32_t i = 0; i < LIMIT_HOLD_PACKETS_PER_NET64 + 3; i++)
+		hold(r, 7, i % 2 ? WAIT_USER : WAIT_SEAL, i, start);
+	hold(r, 8, WAIT_SEAL, 0, start);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 3);
+	expect(r, 7, 99, 1);
+	assert_true(wait_has(&r->wait, 7, WAIT_SESSION));
+	assert_true(wait_take(&r->wait, 7, WAIT_SESSION, &list));
+	for (uint32_t i = 3; i < LIMIT_HOLD_PACKETS_PER_NET64 + 3; i++)
+		assert_int_equal(next_number(list.head), i);
+	assert_null(wait_record_next(list.head));
+	pool_give(r->pool, list.head);
+	assert_false(wait_has(&r->wait, 7, WAIT_SESSION));
+	assert_true(wait_has(&r->wait, 8, WAIT_SESSION));
+	/* Taken ones do not count. */
+	for (uint32_t i = 0; i < LIMIT_HOLD_PACKETS_PER_NET64; i++)
+		hold(r, 7, WAIT_SEAL, i, start);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_wait_full), 3);
+}
+
+static void on_held(void *ctx, struct wait_record *r)
+{
+	uint32_t number;
+
+	memcpy(&number, r->bytes, sizeof(number));
+	*(uint32_t *)ctx = *(uint32_t *)ctx * 10 + number;
+}
+
+static void test_held_too_long(void **state)
+{
+	struct room *r = *state;
+	const struct mono key_end = mono_add_ms(start, LIMIT_WAIT_MS), end = mono_add_ms(start, LIMIT_HOLD_MS);
+	uint32_t lost = 0;
+
+	hold(r, 7, WAIT_SEAL, 1, start);
+	hold(r, 7, WAIT_USER, 2, start);
+	hold(r, 7, WAIT_SEAL, 3, mono_add_us(start, 1));
+	assert_int_equal(wait_due(&r->wait).us, end.us);
+	add(r, 7, WAIT_SEAL, 9, 50);
+	assert_int_equal(wait_due(&r->wait).us, key_end.us);
+	wait_expire(&r->wait, mono_add_us(end, -1), on_held, &lost);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_no_key), 1);
+	assert_int_equal(lost, 0);
+	wait_expire(&r->wait, end, on_held, &lost);
+	assert_int_equal(lost, 12);
+	assert_int_equal(stat_get(&r->stats, STAT_drop_no_session), 2);
+	wait_expire(&r->wait, mono_add_us(end, 1), on_held, &lost);
+	assert_int_equal(lost, 123);
+	assert_int_equal(wait_due(&r->wait).us, MONO_NEVER.us);
+	assert_int_equal(r->wait.bytes, 0);
 }
 
 int main(void)
@@ -244,6 +321,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_too_long, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -284,12 +284,14 @@ static void test_opened(void **state)
 	struct ctl_user_up want = {.src = world_address("A"),
 				   .dst = world_address("B"),
 				   .link = 1,
-				   .type = WIRE_USER_MESSAGE,
-				   .key = CTL_USER_KEY_STATIC},
+				   .type = WIRE_USER_MESSAGE},
 			   up;
+	const struct pubkey pk = world_public("A");
 	uint8_t body[100];
 	size_t len;
 	int a, c;
+
+	memcpy(want.public_key, pk.b, sizeof(want.public_key));
 
 	world_neighbours(w, &a, &c);
 	frame.len = vectors_hex(frame.bytes, sizeof(frame.bytes), "messages/init_as_data_packet/packet");
@@ -353,7 +355,10 @@ static void test_opened_nonsense(void **state)
 	world_settle(a, c, "C");
 	assert_int_equal(world_stat(w, STAT_drop_open_short), WIRE_SEALED_MIN_BYTES);
 	assert_int_equal(world_stat(w, STAT_drop_open_failed), cut - WIRE_SEALED_MIN_BYTES + 2);
-	assert_int_equal(world_stat(w, STAT_drop_user_type), UINT8_MAX - WIRE_USER_ICMP);
+	/* Handshakes, which have a length, are among them. */
+	assert_int_equal(world_stat(w, STAT_drop_inner_malformed), WIRE_USER_HINT - WIRE_USER_INIT + 1);
+	assert_int_equal(world_stat(w, STAT_drop_user_type),
+			 UINT8_MAX - WIRE_USER_ICMP - (WIRE_USER_HINT - WIRE_USER_INIT + 1));
 	assert_false(has_up(w));
 	close(a);
 	close(c);

@@ -30,6 +30,8 @@ enum {
 	WORLD_PATIENCE_MS = 10000,
 	WORLD_PACKET_BYTES = 70000,
 	WORLD_KEY_CAP = 64,
+	WORLD_SESSION_CAP = 16,
+	WORLD_NUMBER = 1, /* of the fastpath */
 };
 
 struct world {
@@ -91,13 +93,15 @@ static inline void world_start(struct world *w, const char *node, unsigned worke
 				  .own_address = world_address(node),
 				  .own_net64 = world_net64(node),
 				  .epoch = {.now = 1},
+				  .number = WORLD_NUMBER,
 				  .worker_count = workers}};
 	w->f.lanes = mmap(NULL, sizeof(struct lanes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(w->f.lanes, MAP_FAILED);
 	w->f.table = table_new(&w->f.epoch, workers);
 	w->f.keys = keys_new(aead_choose(&why), &own, WORLD_KEY_CAP);
+	w->f.skeys = skeys_new(aead_choose(&why), w->f.lanes, WORLD_SESSION_CAP);
 	w->f.links = calloc(LIMIT_LINK_SLOTS, sizeof(w->f.links[0]));
-	assert_true(w->f.table && w->f.keys && w->f.links);
+	assert_true(w->f.table && w->f.keys && w->f.skeys && w->f.links);
 	for (unsigned i = 0; i < workers; i++) {
 		int tun[2];
 
@@ -125,6 +129,7 @@ static inline void world_stop(struct world *w)
 		worker_join_free(w->f.workers[i]);
 	table_free(w->f.table);
 	keys_free(w->f.keys);
+	skeys_free(w->f.skeys);
 	free(w->f.links);
 	munmap(w->f.lanes, sizeof(struct lanes));
 	close(w->tun);

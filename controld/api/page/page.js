@@ -102,7 +102,7 @@ at("token-form").addEventListener("submit", (event) => {
 	refresh();
 });
 
-// --- Status, peers, routes ---
+// --- Status, peers, sessions, routes ---
 
 function setReady(text, kind) {
 	at("ready").textContent = text;
@@ -134,6 +134,14 @@ function fillTable(id, rows) {
 	});
 }
 
+function sessionLine(sessions) {
+	if (!sessions)
+		return ["Sessions", "none: this machine cannot make them", "wait"];
+	const counts = `${sessions.session} (${sessions.pinned} pinned), ${sessions.static} static, ${sessions.waiting} waiting`;
+	return sessions.stateLasting ? ["Sessions", counts, ""]
+		: ["Sessions", `${counts}; pins are lost at a reboot: the state folder is on a tmpfs`, "wait"];
+}
+
 function fillStatus(admin) {
 	const fastpaths = admin.fastpaths.map((f) =>
 		`process ${f.pid}, ${f.mode}${f.aead ? `, ${f.aead}` : ""}, for ${duration(f.sinceSeconds)}`);
@@ -147,6 +155,7 @@ function fillStatus(admin) {
 		["Forwarder", fastpaths.join("; ") || "none", ""],
 		["Store", `${admin.store.ok ? "in order" : admin.store.trouble}, ${bytes(admin.store.bytes)}`,
 			admin.store.ok ? "" : "bad"],
+		sessionLine(admin.sessions),
 	];
 	const list = at("status");
 	while (list.children.length < 2 * lines.length)
@@ -186,14 +195,37 @@ function peerRow(p) {
 	];
 }
 
+function sessionRow(s) {
+	const kinds = {session: "good", waiting: "wait"};
+	const refused = [[s.refusedStatic, "static"], [s.refusedSecondKeys, "other keys"]].filter(([count]) => count);
+	return [
+		s.address,
+		[s.releasing ? "being released" : s.state, kinds[s.state] || ""],
+		s.mode,
+		s.pinnedUntil === null ? "" : new Date(1000 * s.pinnedUntil).toISOString().slice(0, 10),
+		s.ageSeconds === null ? "" : duration(s.ageSeconds),
+		`${s.sealedPackets + s.staticSealed} packets`,
+		`${s.openedPackets + s.staticOpened} packets`,
+		[refused.map(([count, what]) => `${count} ${what}`).join(", "), "bad"],
+	];
+}
+
+function fillSessions(totals, sessions) {
+	const count = totals ? totals.session + totals.static + totals.waiting : 0;
+	at("session-card").hidden = !totals;
+	setText(at("session-count"), sessions.length < count ? `the first ${sessions.length} of ${count}` : `${sessions.length}`);
+	fillTable("sessions", sessions.map(sessionRow));
+}
+
 function routeRow(r) {
 	return [r.subnet, r.nextHop, r.metric, r.cost, r.seqno, r.originAddress];
 }
 
 async function refreshOnce() {
-	const [admin, peers, routes, ready] = await Promise.all([
+	const [admin, peers, sessions, routes, ready] = await Promise.all([
 		askJson("/api/v1/admin"),
 		askJson("/api/v1/admin/peers"),
+		askJson(`/api/v1/admin/sessions?limit=${ROWS_MAX}`),
 		askJson(`/api/v1/admin/routes/selected?limit=${ROWS_MAX}`),
 		ask("/readyz?verbose").then(async (answer) => [answer.ok, await answer.text()]),
 	]);
@@ -201,6 +233,7 @@ async function refreshOnce() {
 	setText(at("peer-count"), peers.length > ROWS_MAX
 		? `the first ${ROWS_MAX} of ${peers.length}` : `${peers.length}`);
 	fillTable("peers", peers.slice(0, ROWS_MAX).map(peerRow));
+	fillSessions(admin.sessions, sessions);
 	fillTable("routes", routes.slice(0, ROWS_MAX).map(routeRow));
 	fillReady(...ready);
 }
