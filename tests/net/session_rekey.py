@@ -28,7 +28,7 @@ def renewed():
     return all(x.session(y.address)["renewals"] >= was["renewals"] + RENEWALS for (x, y), was in zip(((a, b), (b, a)), before))
 
 
-tap.check(f"{RENEWALS} renewals on both sides", lambda: api.until(renewed, 120, "renewals"))
+tap.check(f"{RENEWALS} renewals on both sides", lambda: api.until(renewed, 60 + 4 * RENEWALS, "renewals"))
 for f in flows:
     f.go_on(RATE)
 lost = [f.end() for f in flows]

@@ -380,15 +380,19 @@ for what, how in BAD_RESPS.items():
 
 # HINT.
 key = old.key_to(N)
-mark = old.mark()
-old.answer_inits = True
+api.until(lambda: n.session(old.id.address)["keyAgeSeconds"] > 6, 20, "a key that is old enough for a HINT")
+mark, before = old.mark(), n.counts()
 for wrong in (key.index ^ 1, key.far_index, 0):
     old.hint(N, wrong)
 old.send_kind(N, s.HINT, b"123")
+tap.check("HINT of other indices, or cut: counted", lambda: api.until(lambda: n.unwanted() - sum(
+    x for name, x in before.items() if name.startswith(("drop_", "refused_"))) >= 4, 20))
+tap.check("and nothing is begun", lambda: lab.heard(old, N) and not old.taken(s.HANDSHAKE, mark))
+old.answer_inits = True
 
 
 def hinted():
-    """A HINT that names the far index is believed once the key is 5 s old; until then as often as it is sent."""
+    """Of several, for the node takes a few packets of handshakes a second."""
     old.hint(N, key.index)
     try:
         return old.await_kind(s.INIT, mark, timeout=0.4)
