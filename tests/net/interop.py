@@ -27,7 +27,7 @@ def check(what, function):
     count += 1
     try:
         result = function()
-        good, why = (result is not False), ""
+        good, why = bool(result), ""
     except Exception as e:  # a failed wait, or a bug here: both are failures
         good, why = False, f"{type(e).__name__}: {e}"
     failed += not good
