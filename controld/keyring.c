@@ -99,7 +99,7 @@ struct keyring *keyring_new(const struct keyring_config *c, const struct keyring
 	k->has_network_key = c->network_key_count > 0;
 	k->mode = k->has_network_key ? SESSION_REQUIRE : c->mode;
 	k->t = t;
-	k->downgrades = k->seconds = k->statics = LOG_LIMIT(1000, 32);
+	k->sessions = k->downgrades = k->seconds = k->statics = LOG_LIMIT(1000, 32);
 	k->refusals = LOG_LIMIT(60000, 8);
 	k->core = session_new(&core, &core_ops, k, t);
 	return k;
@@ -170,7 +170,8 @@ void keyring_fastpath_lost(struct keyring *k, struct session_time t)
 void keyring_raise_generation(struct keyring *k, struct session_time t)
 {
 	k->t = t;
-	if (!k->lanes)
+	k->raises = !k->lanes;
+	if (k->raises)
 		return;
 	__atomic_add_fetch(&k->lanes->header.generation, 1, __ATOMIC_RELEASE);
 	keyring_rows_tick(k);

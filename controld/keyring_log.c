@@ -139,14 +139,14 @@ bool keyring_log_event(struct keyring *k, const struct session_event *e)
 	(void)ip6_print(&e->address, peer);
 	switch (e->kind) {
 	case SESSION_ESTABLISHED:
-		log_info("session with %s established pk=%s", peer, hex);
+		log_limited(&k->sessions, LOG_INFO, "session with %s established pk=%s", peer, hex);
 		break;
 	case SESSION_RENEWED:
 		log_debug("session with %s renewed pk=%s", peer, hex);
 		break;
 	case SESSION_ENDED:
 		end(k, net64);
-		log_info("session with %s ended pk=%s", peer, hex);
+		log_limited(&k->sessions, LOG_INFO, "session with %s ended pk=%s", peer, hex);
 		break;
 	case SESSION_SECOND_KEY:
 		return on_second_key(k, net64, peer, hex);
@@ -155,7 +155,7 @@ bool keyring_log_event(struct keyring *k, const struct session_event *e)
 		break;
 	case SESSION_RELEASED:
 		end(k, net64);
-		log_info("session with %s released: the static key again pk=%s", peer, hex);
+		log_limited(&k->sessions, LOG_INFO, "session with %s released: the static key again pk=%s", peer, hex);
 		break;
 	case SESSION_UNRELEASED:
 		log_warn("%s did not answer and was not told of the release: it goes on refusing us; there, run "

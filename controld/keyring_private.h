@@ -84,6 +84,7 @@ struct keyring {
 
 	struct lanes *lanes; /* borrowed; NULL: none yet */
 	uint64_t generation; /* that our keys are of */
+	bool raises; /* the generation, when the memory comes */
 	uint32_t free_rows[LIMIT_SESSION_ROWS];
 	size_t free_count;
 	size_t full_at; /* fastpath held no more than so many keys .. */
@@ -94,7 +95,7 @@ struct keyring {
 
 	struct keyring_history *histories, *histories_used;
 	struct keyring_account *accounts, *accounts_used;
-	struct log_limit downgrades, seconds, refusals, statics;
+	struct log_limit sessions, downgrades, seconds, refusals, statics;
 };
 
 /* Zeroed; out of memory aborts. */

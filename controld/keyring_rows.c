@@ -188,6 +188,9 @@ void keyring_memory(struct keyring *k, struct lanes *lanes)
 		return;
 	assert(!k->keys);
 	k->lanes = lanes;
+	if (k->raises)
+		__atomic_add_fetch(&lanes->header.generation, 1, __ATOMIC_RELEASE);
+	k->raises = false;
 	k->generation = __atomic_load_n(&lanes->header.generation, __ATOMIC_ACQUIRE);
 }
 

@@ -27,6 +27,7 @@ static void write_join(void *ctx, const struct iovec *iov, int iov_count, uint32
 {
 	struct worker *w = ctx;
 
+	skey_open_release(&w->opener);
 	/* Kernels before 6.2 know no coalesced UDP. */
 	if (!tunq_write(&w->tun, iov, iov_count, count))
 		w->join.udp = false;
@@ -49,6 +50,7 @@ void host_write(struct worker *w, uint8_t *packet, size_t len)
 	const struct iovec iov[] = {{.iov_base = &header, .iov_len = sizeof(header)},
 				    {.iov_base = packet, .iov_len = len}};
 
+	skey_open_release(&w->opener);
 	tunq_write(&w->tun, iov, 2, 1);
 }
 

@@ -83,6 +83,7 @@ void links_send(struct worker *w, uint32_t id, uint8_t *frames, size_t bytes, ui
 
 void links_flush(struct worker *w)
 {
+	skey_open_release(&w->opener);
 	while (w->dirty) {
 		struct link *l = w->dirty;
 

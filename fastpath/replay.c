@@ -17,14 +17,17 @@ static void relax(void)
 #endif
 }
 
-static bool take_flag(struct lanes_window *w, uint32_t owner)
+bool replay_hold(struct lanes_window *w, uint32_t owner)
 {
+	assert(owner);
 	for (unsigned i = 0; i < LIMIT_SESSION_FLAG_TRIES; i++) {
 		__u32 none = 0;
 
 		if (!__atomic_load_n(&w->flag, __ATOMIC_RELAXED) &&
-		    __atomic_compare_exchange_n(&w->flag, &none, owner, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		    __atomic_compare_exchange_n(&w->flag, &none, owner, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			REPLAY_STEP("flag");
 			return true;
+		}
 		relax();
 	}
 	return false;
@@ -52,7 +55,7 @@ static void advance(struct lanes_window *w, uint64_t from, uint64_t to)
 	}
 }
 
-static enum replay_verdict mark(struct lanes_window *w, uint64_t counter)
+enum replay_verdict replay_mark(struct lanes_window *w, uint64_t counter)
 {
 	const uint64_t bit = UINT64_C(1) << counter % LANES_BLOCK_BITS;
 	__u64 *const block = &w->block[counter / LANES_BLOCK_BITS % LANES_WINDOW_BLOCKS];
@@ -68,15 +71,18 @@ static enum replay_verdict mark(struct lanes_window *w, uint64_t counter)
 	return REPLAY_NEW;
 }
 
+void replay_release(struct lanes_window *w)
+{
+	__atomic_store_n(&w->flag, 0, __ATOMIC_RELEASE);
+}
+
 enum replay_verdict replay_accept(struct lanes_window *w, uint64_t counter, uint32_t owner)
 {
 	enum replay_verdict verdict;
 
-	assert(owner);
-	if (!take_flag(w, owner))
+	if (!replay_hold(w, owner))
 		return REPLAY_BUSY;
-	REPLAY_STEP("flag");
-	verdict = mark(w, counter);
-	__atomic_store_n(&w->flag, 0, __ATOMIC_RELEASE);
+	verdict = replay_mark(w, counter);
+	replay_release(w);
 	return verdict;
 }

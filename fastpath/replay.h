@@ -25,7 +25,13 @@ static inline bool replay_is_old(const struct lanes_window *w, uint64_t counter)
 	return counter < greatest && greatest - counter >= LIMIT_SESSION_WINDOW;
 }
 
-/* The test-and-set that decides, once the packet proved to be genuine. owner: our fastpath's number, not 0. */
+/* Takes the flag; false: another held it all the time. owner: our fastpath's number, not 0. Others that want it wait in
+ * a short loop and then drop: it may be held over some packets in a row, never over a system call. */
+MUST_CHECK bool replay_hold(struct lanes_window *w, uint32_t owner);
+/* The test-and-set that decides, once the packet proved to be genuine. The flag is ours. Never REPLAY_BUSY. */
+MUST_CHECK enum replay_verdict replay_mark(struct lanes_window *w, uint64_t counter);
+void replay_release(struct lanes_window *w);
+/* All three. */
 MUST_CHECK enum replay_verdict replay_accept(struct lanes_window *w, uint64_t counter, uint32_t owner);
 
 #endif

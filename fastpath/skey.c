@@ -295,6 +295,7 @@ void skey_open_begin(struct skey_opener *o, const struct skeys *k, uint32_t owne
 
 void skey_open_end(struct skey_opener *o)
 {
+	skey_open_release(o);
 	if (!o->packets)
 		return;
 	add_traffic(&o->key->opened, o->packets, o->bytes, o->lane_end);
@@ -344,7 +345,7 @@ static void take_key(struct skey_opener *o, struct skey *s)
 static enum skey_verdict judge(struct skey_opener *o, const uint8_t *frame, size_t len, struct origin *from)
 {
 	const struct nonce nonce = read_nonce(frame + len - WIRE_NONCE_BYTES);
-	struct skey *const s = skeys_find(o->keys, nonce.index);
+	struct skey *const s = o->key && o->key->index == nonce.index ? o->key : skeys_find(o->keys, nonce.index);
 	uint64_t net64;
 
 	memcpy(&net64, frame + offsetof(struct wire_data, src), sizeof(net64));
@@ -361,9 +362,23 @@ static enum skey_verdict judge(struct skey_opener *o, const uint8_t *frame, size
 	return replay_is_old(&s->row->receive[from->lane], from->counter) ? SKEY_LATE : SKEY_OK;
 }
 
-static enum skey_verdict accept_counter(const struct skey_opener *o, const struct origin *from)
+static bool hold(struct skey_opener *o, struct lanes_window *w)
 {
-	switch (replay_accept(&from->key->row->receive[from->lane], from->counter, o->owner)) {
+	if (o->held == w && o->held_packets++ < LIMIT_SESSION_HOLD)
+		return true;
+	skey_open_release(o);
+	if (!replay_hold(w, o->owner))
+		return false;
+	o->held = w;
+	o->held_packets = 1;
+	return true;
+}
+
+static enum skey_verdict accept_counter(struct skey_opener *o, const struct origin *from)
+{
+	struct lanes_window *const w = &from->key->row->receive[from->lane];
+
+	switch (hold(o, w) ? replay_mark(w, from->counter) : REPLAY_BUSY) {
 	case REPLAY_NEW:
 		return SKEY_OK;
 	case REPLAY_OLD:

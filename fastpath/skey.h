@@ -13,6 +13,7 @@
 #define FASTPATH_SKEY_H
 
 #include "fastpath/encap.h"
+#include "fastpath/replay.h"
 #include "shared/base/mono.h"
 
 #define SKEY_BYTES_END (UINT64_C(1) << 42) /* both ways */
@@ -132,6 +133,8 @@ void skey_seal_end(struct skey_run *r);
 /* Frames that arrived, opened within one batch. */
 struct skey_opener {
 	const struct skeys *keys;
+	struct lanes_window *held; /* its flag is ours; NULL: none */
+	uint32_t held_packets;
 	struct skey *key; /* of the packet before; what it opened is not yet counted */
 	bool expired; /* that key */
 	uint64_t packets, bytes, lane_end;
@@ -149,6 +152,14 @@ void skey_open_begin(struct skey_opener *o, const struct skeys *k, uint32_t owne
 /* Opens in place, as encap_open(). out is written where it opened for the first time. */
 MUST_CHECK enum skey_verdict skey_open(struct skey_opener *o, uint8_t *frame, size_t len, struct skey_opened *out);
 void skey_open_end(struct skey_opener *o);
+/* The flag of a window is held over packets that come in a row, which saves most of its cost. Call this before whatever
+ * takes long, a system call above all. */
+static inline void skey_open_release(struct skey_opener *o)
+{
+	if (o->held)
+		replay_release(o->held);
+	o->held = NULL;
+}
 
 /* A sealed packet that an out-of-band ICMP quotes. */
 struct skey_quote {

@@ -77,6 +77,7 @@ enum {
 	LIMIT_SESSION_FAR_LANES = 64, /* that anyone may announce */
 	LIMIT_SESSION_WINDOW = 8192, /* so many counters up to the greatest of a lane are told apart */
 	LIMIT_SESSION_FLAG_TRIES = 1000, /* for the flag of a window that another holds; then the packet is dropped */
+	LIMIT_SESSION_HOLD = 16, /* packets in a row for which the flag is held */
 	LIMIT_SESSION_AGE_S = 300, /* neither sealed nor opened with after that */
 	LIMIT_SESSION_RUN = 16, /* counters taken at a time for packets that come one by one */
 	LIMIT_SESSION_WANT_S = 5, /* fastpath says once per peer and this time that a session is wanted, */

@@ -35,6 +35,7 @@ enum {
 	OLD_LIFE_US = 30 * SECOND_US, /* after it stopped sending, and after the last packet that opened under it */
 	NEXT_LIFE_US = 30 * SECOND_US, /* unconfirmed */
 	PENDING_LIFE_US = 20 * SECOND_US,
+	PENDING_TRIES = 4, /* RESPs for one INIT: each costs DHs */
 	CHALLENGE_LIFE_US = 20 * SECOND_US,
 	/* 0.8 of 120 s, and up to the jitter more; 0.9 of 180 s */
 	INITIATOR_REKEY_US = 96 * SECOND_US / SESSION_REKEY_DIVISOR,
@@ -85,6 +86,7 @@ struct pending {
 	struct handshake hs;
 	struct mono sent;
 	bool echoed; /* a COOKIE was answered in this attempt */
+	uint8_t tries; /* RESPs that were looked at */
 	struct pending *prev, *next; /* used: oldest first; free */
 };
 
@@ -149,6 +151,7 @@ struct session_peer {
 struct pin {
 	struct session_pin pin;
 	int64_t stored_ns; /* last_ns as the store has it */
+	bool is_ours; /* last_ns was read from the clock in this life */
 	struct heap_node life, end;
 	UT_hash_handle hh;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pins: the peers that have shaken hands and must not fall back. A pin holds after its last packet for as long as it
  * lived before, between an hour and thirty days. Those that ended are not removed before room is needed, for realtime
- * may be wrong. */
+ * may be wrong; and where it is before what a former life stored, perhaps not set yet, that is left as it is. */
 #include "controld/session/core.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -84,6 +84,7 @@ static struct pin *add(struct session_core *c, const struct session_pin *pin)
 	struct pin *p = core_alloc(sizeof(*p));
 
 	p->pin = *pin;
+	p->is_ours = true;
 	HASH_ADD(hh, c->pins, pin.net64, sizeof(p->pin.net64), p);
 	file(c, p);
 	return p;
@@ -95,6 +96,29 @@ static void store(struct session_core *c, struct pin *p)
 	c->ops->pin_set(c->ctx, &p->pin);
 }
 
+/* The clock was set back in our life: the pin has lived as long as before. */
+static void go_back(struct session_pin *pin, int64_t real_ns)
+{
+	const int64_t first = real_ns - life_ns(pin);
+
+	pin->first_ns = first > 0 ? first : 0;
+	pin->last_ns = real_ns;
+}
+
+/* It holds, and lives on. */
+static void extend(struct session_core *c, struct pin *p, int64_t real_ns)
+{
+	if (real_ns < p->pin.last_ns && !p->is_ours)
+		return;
+	if (real_ns < p->pin.last_ns)
+		go_back(&p->pin, real_ns);
+	p->pin.last_ns = real_ns;
+	p->is_ours = true;
+	file(c, p);
+	if (llabs(real_ns - p->stored_ns) >= PIN_STORE_NS)
+		store(c, p);
+}
+
 void pins_touch(struct session_core *c, struct session_peer *p, struct session_time t)
 {
 	struct session_pin fresh = {.pk = p->pk, .net64 = p->net64, .first_ns = p->first_ns, .last_ns = t.real_ns};
@@ -102,12 +126,7 @@ void pins_touch(struct session_core *c, struct session_peer *p, struct session_t
 	const bool had = old;
 
 	if (old && pubkey_eq(&old->pin.pk, &p->pk) && pins_holds(&old->pin, t.real_ns)) {
-		old->pin.last_ns = t.real_ns;
-		if (old->pin.first_ns > t.real_ns) /* the clock went back */
-			old->pin.first_ns = t.real_ns;
-		file(c, old);
-		if (llabs(t.real_ns - old->stored_ns) >= PIN_STORE_NS)
-			store(c, old);
+		extend(c, old, t.real_ns);
 		return;
 	}
 	if (old)
@@ -130,6 +149,7 @@ bool pins_load(struct session_core *c, const struct session_pin *pin, int64_t re
 		return false;
 	p = add(c, pin);
 	p->stored_ns = pin->last_ns;
+	p->is_ours = false;
 	return true;
 }
 

@@ -12,7 +12,8 @@
  *   CONTROL 4       kind (0 KEEPALIVE, 1 LINK OFFER, 2 RELEASE), three zero bytes; in a session only
  *
  * Invariants:
- *   - A message that fails a check changes nothing but counters and the tokens that pay for its cost.
+ *   - A message that fails a check changes nothing but counters and the tokens that pay for its cost; of
+ *     RESPs, four for each INIT.
  *   - Only a RESP that we asked for, or the first packet that opens under `next`, moves a slot; no key that was
  *     confirmed goes before its successor is confirmed, but for age, release, unpinning or loss of all keys.
  *   - Pins are set at these two moments and kept by authenticated packets, never by INIT. A /64 with a pin or a live
@@ -37,6 +38,8 @@
  *   - An old key goes 30 s after it stopped sending and nothing more opened under it. (Crossing handshakes leave each
  *     side sealing with a key that is old at the other; wiped by time alone, both would go deaf together.)
  *   - Pins that ended stay in the table, and hold again should the clock have been wrong, until room is needed.
+ *     A pin of a former life is not moved while the clock is before it; one of ours goes back with the clock.
+ *   - A key that is adopted was confirmed: where the store knows no pin of its peer there is one from then on.
  *   - Unpinning ends the session too: a live far side shakes hands anew, for its packets bring it a HINT.
  *   - Release of a peer that does not answer within 90 s is given up, and its pin stays.
  *   - Mode off lets live sessions run out, and neither begins nor answers any. */
@@ -206,7 +209,7 @@ enum session_counter { /* things that are counted, never logged per packet */
 		       SESSION_INIT_FOREIGN, /* the static key in it is not the one that opened it */
 		       SESSION_RESP_UNASKED, /* not for a pending INIT to this peer */
 		       SESSION_RESP_LATE,
-		       SESSION_RESP_BAD, /* Noise message 2 */
+		       SESSION_RESP_BAD, /* Noise message 2, or too many for one INIT */
 		       SESSION_RESP_VERSION,
 		       SESSION_RESP_LANES,
 		       SESSION_RESP_INDEX,
@@ -297,6 +300,7 @@ struct session_view {
 	enum session_mode mode;
 	struct session_policy policy;
 	bool pinned, waiting /* an INIT is pending */, has_mode /* of its own */, releasing;
+	bool wanted; /* data was held, dropped or refused for want of a session, not long ago */
 	struct session_pin pin; /* if pinned */
 	uint32_t index[SESSION_SLOTS]; /* 0: empty */
 	struct mono made[SESSION_SLOTS];

@@ -120,6 +120,7 @@ static bool send_init(struct session_core *c, struct session_peer *p, const uint
 	session_index_draw(c, &pending->index, p);
 	pending->sent = t.now;
 	pending->echoed = cookie;
+	pending->tries = 0;
 	init.sender = pending->index.value;
 	next_stamp(c, t.real_ns, init.stamp);
 	if (cookie)
@@ -290,7 +291,7 @@ static void take_resp(struct session_core *c, struct session_peer *p, const stru
 void session_init_resp(struct session_core *c, struct session_peer *p, const struct session_packet *in,
 		       struct session_time t)
 {
-	const struct pending *pending = asked(p, in);
+	struct pending *pending = asked(p, in);
 	struct carrier_choice choice;
 	enum session_counter wrong;
 	struct handshake hs;
@@ -299,6 +300,11 @@ void session_init_resp(struct session_core *c, struct session_peer *p, const str
 		c->counts[pending ? SESSION_RESP_LATE : SESSION_RESP_UNASKED]++;
 		return;
 	}
+	if (pending->tries == PENDING_TRIES) {
+		c->counts[SESSION_RESP_BAD]++;
+		return;
+	}
+	pending->tries++;
 	hs = pending->hs;
 	wrong = judge(c, p, &hs, in, &choice);
 	if (wrong == SESSION_COUNTERS)

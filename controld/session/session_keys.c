@@ -123,9 +123,12 @@ static void push(struct session_core *c, struct session_peer *p, struct session_
 /* A key came to `send`. */
 static void established(struct session_core *c, struct session_peer *p, bool renewed, struct session_time t)
 {
-	if (!p->first_ns)
+	const bool pinned = session_peer_is_pinned(c, p, t);
+
+	/* After a pin that ended the next one is a first one again. */
+	if (!p->first_ns || (!renewed && !pinned))
 		p->first_ns = t.real_ns;
-	if (!session_peer_is_pinned(c, p, t))
+	if (!pinned)
 		p->grace = mono_add_us(t.now, GRACE_US);
 	session_init_reset(p);
 	session_keys_heard(c, p, t.now, t);

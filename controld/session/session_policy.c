@@ -14,11 +14,18 @@ static struct session_policy policy(enum session_mode mode, bool pinned, bool li
 	return out;
 }
 
+/* A session ends long before a pin does: where it outlived its pin the clock jumped. */
+static bool is_bound(const struct session_core *c, const struct session_peer *p, struct session_time t)
+{
+	const struct session_pin *pin = pins_find(c, p->net64);
+
+	return session_peer_is_pinned(c, p, t) || (p->keys[SESSION_SEND] && pin && pubkey_eq(&pin->pk, &p->pk));
+}
+
 struct session_policy session_policy_of(const struct session_core *c, const struct session_peer *p,
 					struct session_time t)
 {
-	return policy(session_peer_mode(c, p), session_peer_is_pinned(c, p, t), p->keys[SESSION_SEND],
-		      !mono_is_due(p->grace, t.now));
+	return policy(session_peer_mode(c, p), is_bound(c, p, t), p->keys[SESSION_SEND], !mono_is_due(p->grace, t.now));
 }
 
 struct session_policy session_policy(struct session_core *c, const struct pubkey *pk, struct session_time t)

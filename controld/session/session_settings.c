@@ -92,6 +92,9 @@ bool session_found_key(struct session_core *c, const struct session_key *key, st
 	session_keys_found(c, p, key, t);
 	if (!p->first_ns)
 		p->first_ns = t.real_ns;
+	/* It was confirmed, so there was a pin: the store has lost it. */
+	if (session_peer_is_live(p) && session_peer_mode(c, p) != SESSION_OFF && !session_peer_is_pinned(c, p, t))
+		pins_touch(c, p, t);
 	session_peer_run_soon(c, p, t);
 	return true;
 }
@@ -119,6 +122,7 @@ static struct session_view view_of(const struct session_core *c, const struct se
 				 .policy = session_policy_of(c, p, t),
 				 .pinned = session_peer_is_pinned(c, p, t),
 				 .waiting = p->pending,
+				 .wanted = is_recent(p->wanted, t.now),
 				 .has_mode = p->has_mode,
 				 .releasing = p->releasing};
 

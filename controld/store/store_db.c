@@ -382,13 +382,18 @@ int db_shrink(struct database *d, bool *more)
 	return e;
 }
 
-/* So few that they fit in the blocks that the log has already. */
-bool db_squeeze(struct database *d)
+/* So few that they fit in the blocks that the log has already, once what is in it is in the file too. */
+int db_squeeze(struct database *d)
 {
 	int64_t unused;
+	int e = run_number(d, COUNT_FREE, &unused);
 
-	return run_number(d, COUNT_FREE, &unused) == 0 && unused > 0 && give_back(d, SQUEEZE_PAGES) == 0 &&
-	       db_checkpoint(d, false) == 0;
+	if (e || unused == 0)
+		return e ? e : -ENOENT;
+	e = db_checkpoint(d, false);
+	if (e == 0)
+		e = give_back(d, SQUEEZE_PAGES);
+	return e ? e : db_checkpoint(d, false);
 }
 
 void db_close(struct database *d)

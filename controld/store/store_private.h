@@ -179,8 +179,8 @@ MUST_CHECK int db_checkpoint(struct database *d, bool cut);
 MUST_CHECK int db_purge(struct database *d, int64_t now_s);
 /* Gives some free pages back to the file system, if there are many; more: there are still. */
 MUST_CHECK int db_shrink(struct database *d, bool *more);
-/* Gives a few back, on a disk that is full; false: none, or it failed. */
-bool db_squeeze(struct database *d);
+/* Gives a few back, on a disk that is full. -ENOENT: there are none. */
+MUST_CHECK int db_squeeze(struct database *d);
 MUST_CHECK int db_error(struct database *d, int rc);
 /* Marks the file as closed in order (if it is), closes. */
 void db_close(struct database *d);

@@ -134,15 +134,45 @@ static int try_alone(struct store *s, struct request *r)
 	return e;
 }
 
-/* The file may have pages to spare while the log finds no room: gives back as much as the log will need. False: there
- * are none. */
+/* Where our own file fills the disk, what was deleted from it must become the reserve before it becomes additions. */
+static void restore_reserve(struct store *s)
+{
+	bool reserved = place_reserve(&s->place);
+
+	for (int i = 0; !reserved && i < SQUEEZES && db_squeeze(&s->db) == 0; i++)
+		reserved = place_reserve(&s->place);
+}
+
+/* The log of a squeeze may need what the reserve holds. */
+static bool squeeze(struct store *s)
+{
+	int e = db_squeeze(&s->db);
+
+	if (e == -ENOSPC && place_give_up_reserve(&s->place))
+		e = db_squeeze(&s->db);
+	return e == 0;
+}
+
+/* The file may have pages to spare while the log finds no room: gives back as much as the log will need. False: that
+ * changed nothing for an addition. */
 static bool make_way(struct store *s, size_t len)
 {
+	const bool reserved = s->place.reserved;
 	size_t given = 0;
 
-	while (given < len + LOG_BYTES && db_squeeze(&s->db))
+	while (given < len + LOG_BYTES && squeeze(s))
 		given += SQUEEZE_PAGES * DB_PAGE_BYTES;
-	return given > 0;
+	restore_reserve(s);
+	return s->place.reserved && (given > 0 || !reserved);
+}
+
+/* For a request that found no room. False: it is no use to try it again. */
+static bool find_room(struct store *s, const struct request *r)
+{
+	/* What was written before it failed lies in the log, and is in the way. */
+	if (db_checkpoint(&s->db, true) != 0)
+		return false;
+	return request_is_silent(r) || (request_is_add(r) && make_way(s, r->len));
 }
 
 static void do_alone(struct store *s, struct request *r)
@@ -154,9 +184,7 @@ static void do_alone(struct store *s, struct request *r)
 		return;
 	}
 	r->error = try_alone(s, r);
-	/* What was written before it failed lies in the log, and is in the way of the next ones. */
-	if (r->error == -ENOSPC && db_checkpoint(&s->db, true) == 0 &&
-	    (request_is_silent(r) || (request_is_add(r) && s->place.reserved && make_way(s, r->len))))
+	if (r->error == -ENOSPC && find_room(s, r))
 		r->error = try_alone(s, r);
 	if (r->error == -ENOSPC && request_is_silent(r) && place_give_up_reserve(&s->place))
 		r->error = try_alone(s, r);
@@ -244,15 +272,6 @@ static void hand_back(struct store *s, struct request *slice)
 	DL_CONCAT(s->done, done);
 	pthread_mutex_unlock(&s->lock);
 	wake_loop(s);
-}
-
-/* Where our own file fills the disk, what was deleted from it must become the reserve before it becomes additions. */
-static void restore_reserve(struct store *s)
-{
-	bool reserved = place_reserve(&s->place);
-
-	for (int i = 0; !reserved && i < SQUEEZES && db_squeeze(&s->db); i++)
-		reserved = place_reserve(&s->place);
 }
 
 static void do_round(struct store *s, struct request *work)

@@ -337,14 +337,66 @@ static void test_generation(void **state)
 	(void)state;
 }
 
+/* Cloned before the memory of a running fastpath came: what is in it is of the time before. */
+static void test_generation_early(void **state)
+{
+	struct world *w = world_with_session();
+	struct side *a = &w->side[0], *b = &w->side[1];
+
+	(void)state;
+	keyring_free(a->k);
+	begin(a);
+	keyring_raise_generation(a->k, w->t);
+	ready(a);
+	pump(w);
+	assert_int_equal(a->lanes->header.generation, 8);
+	assert_int_equal(held_count(a), 0);
+	want(a, &b->self);
+	assert_int_equal(held_at(a, CTL_SESSION_SEND)->key.info.generation, 8);
+	world_free(w);
+}
+
+/* Handshakes are made by packets: what is logged of them has a rate, whatever their number. */
+static void test_log_rate(void **state)
+{
+	enum { TIMES = 200 };
+	struct world *w = world_new();
+	struct side *a = &w->side[0], *b = &w->side[1];
+
+	(void)state;
+	log_begin(w);
+	world_begin(w);
+	for (int i = 0; i < TIMES; i++) {
+		/* The far side begins, says that it goes, and begins anew. */
+		want(b, &a->self);
+		assert_int_equal(keyring_unpin(b->k, a->self.net64, w->t), 0);
+		pump(w);
+		assert_int_equal(keyring_unpin(a->k, b->self.net64, w->t), 0);
+		pump(w);
+		w->t.now = mono_add_ms(w->t.now, SECOND_MS);
+	}
+	assert_int_equal(a->kinds[SESSION_ESTABLISHED], TIMES);
+	assert_int_equal(a->kinds[SESSION_RELEASED], TIMES);
+	assert_true(logged(w, " established pk=") > 0);
+	assert_true(logged(w, " established pk=") < TIMES);
+	world_free(w);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_made),	      cmocka_unit_test(test_renewed),
-		cmocka_unit_test(test_worn),	      cmocka_unit_test(test_released),
-		cmocka_unit_test(test_release_all),   cmocka_unit_test(test_unpinned),
-		cmocka_unit_test(test_restarted),     cmocka_unit_test(test_restarted_unconfirmed),
-		cmocka_unit_test(test_fastpath_lost), cmocka_unit_test(test_generation),
+		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_worn),
+		cmocka_unit_test(test_released),
+		cmocka_unit_test(test_release_all),
+		cmocka_unit_test(test_unpinned),
+		cmocka_unit_test(test_restarted),
+		cmocka_unit_test(test_restarted_unconfirmed),
+		cmocka_unit_test(test_fastpath_lost),
+		cmocka_unit_test(test_generation),
+		cmocka_unit_test(test_generation_early),
+		cmocka_unit_test(test_log_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

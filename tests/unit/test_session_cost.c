@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The responder: what INITs may cost, which slots they touch, and which presharedkey is mixed. */
+/* The responder: what INITs may cost, which slots they touch, and which presharedkey is mixed. And what RESPs may cost
+ * the initiator. */
 #include "tests/unit/test_session.h"
 
 /* One a second per peer, five at once; bad ones cost too, for they cost us. */
@@ -144,11 +145,34 @@ static void test_psk(void **state)
 	world_free(w);
 }
 
+/* RESPs that fail cost DHs, and only INITs of ours are bounded: so each INIT pays for a few of them. */
+static void test_bad_resps(void **state)
+{
+	struct world *w = world_default();
+	struct far f = far_of(w, 2);
+
+	(void)state;
+	session_want(w->c, &f.n.pk, w->t);
+	far_write_resp(w, &f, said_last(w, SESSION_INIT));
+	f.body[CARRIER_RESP_BYTES - 1] ^= 1;
+	for (int i = 0; i < 4; i++)
+		far_give_resp(w, &f);
+	f.body[CARRIER_RESP_BYTES - 1] ^= 1;
+	far_give_resp(w, &f); /* a right one, too late: nobody looks */
+	assert_int_equal(session_count(w->c, SESSION_RESP_BAD), 5);
+	assert_int_equal(w->key_count, 0);
+	/* The next INIT begins anew. */
+	pass_ms(w, 1000);
+	(void)session_tick(w->c, w->t);
+	(void)far_answer(w, &f);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_peer_rate), cmocka_unit_test(test_class_rate), cmocka_unit_test(test_unconfirmed),
-		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_psk),
+		cmocka_unit_test(test_slots),	  cmocka_unit_test(test_psk),	     cmocka_unit_test(test_bad_resps),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

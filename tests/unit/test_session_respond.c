@@ -354,6 +354,31 @@ static void test_cookie_late(void **state)
 	world_free(w);
 }
 
+/* Where no challenge is open none is met, not even by zeros in the first 20 s after boot. */
+static void test_cookie_after_boot(void **state)
+{
+	struct world *w = world_new();
+	struct far f;
+
+	(void)state;
+	w->t.now.us = 5 * SECOND;
+	world_start(w);
+	f = far_of(w, 2);
+	(void)far_shake(w, &f);
+	pass_ms(w, 2000);
+	give(w, &f.n, SESSION_INIT, f.body, f.len); /* a replay; its cookie is zeros */
+	(void)said_last(w, SESSION_COOKIE);
+	assert_int_equal(session_count(w->c, SESSION_INIT_STALE), 1);
+	assert_int_equal(session_count(w->c, SESSION_RESPS_SENT), 1);
+	/* Nor of a peer that was never heard of. */
+	f = far_of(w, 3);
+	memset(f.init.stamp, 0, sizeof(f.init.stamp));
+	far_give_init(w, &f);
+	assert_int_equal(session_count(w->c, SESSION_INIT_STALE), 2);
+	assert_int_equal(session_count(w->c, SESSION_RESPS_SENT), 1);
+	world_free(w);
+}
+
 /* One COOKIE a second, repeating the open challenge; a challenge that is not open is not zeros. */
 static void test_cookie_rate(void **state)
 {
@@ -411,11 +436,17 @@ static void test_stamp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answer),	     cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_bits),	     cmocka_unit_test(test_extension),
-		cmocka_unit_test(test_low_order),    cmocka_unit_test(test_cookie),
-		cmocka_unit_test(test_cookie_wrong), cmocka_unit_test(test_cookie_late),
-		cmocka_unit_test(test_cookie_rate),  cmocka_unit_test(test_stamp),
+		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_extension),
+		cmocka_unit_test(test_low_order),
+		cmocka_unit_test(test_cookie),
+		cmocka_unit_test(test_cookie_wrong),
+		cmocka_unit_test(test_cookie_late),
+		cmocka_unit_test(test_cookie_rate),
+		cmocka_unit_test(test_stamp),
+		cmocka_unit_test(test_cookie_after_boot),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
