@@ -370,6 +370,7 @@ void daemon_api_session(const struct daemon *d, const struct session_event *e)
 		[SESSION_DOWNGRADE] = {"downgrade", API_EVENT_CHANGE},
 		[SESSION_RELEASED] = {"released", API_EVENT_FLUSH},
 		[SESSION_UNRELEASED] = {"unreleased", API_EVENT_CHANGE},
+		[SESSION_MISMATCH] = {"mismatch", API_EVENT_CHANGE},
 	};
 	char address[IP6_TEXT_BYTES], key[PUBKEY_TEXT_BYTES];
 

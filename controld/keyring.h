@@ -111,7 +111,8 @@ struct keyring_view {
 };
 void keyring_each(struct keyring *k, struct session_time t, void (*fn)(void *ctx, const struct keyring_view *v),
 		  void *ctx);
-/* There is no session, nothing leaves without one, and neither data nor a handshake waits: the next packet begins one. */
+/* There is no session, nothing leaves without one, and neither data nor a handshake waits: the next packet begins one.
+ */
 static inline bool keyring_is_idle(const struct keyring_view *v)
 {
 	return v->session.policy.way == SESSION_BY_NONE && !v->session.waiting && !v->session.wanted;
@@ -123,7 +124,7 @@ struct keyring_totals {
 	size_t peers /* known */, live, pins /* that hold */, waiting;
 	size_t held; /* way none: nothing leaves without a session */
 	size_t idle; /* of those: and nothing wants to, just now */
-	size_t static_only; /* packets passed under the static key, and there is neither session nor pin */
+	size_t static_only; /* packets passed under the static key, and more may */
 	size_t rows; /* in use */
 	uint64_t refused_static, second_keys;
 };

@@ -51,7 +51,7 @@ static struct keyring_history *history(struct keyring *k, uint64_t net64)
 		h = keyring_alloc(sizeof(*h));
 		h->net64 = net64;
 		h->since = MONO_NEVER;
-		h->downgrade_next = h->second_next = k->t.now;
+		h->downgrade_next = h->second_next = h->mismatch_next = k->t.now;
 		HASH_ADD(hh, k->histories, net64, sizeof(h->net64), h);
 	}
 	DL_APPEND(k->histories_used, h);
@@ -105,15 +105,36 @@ static bool may_warn(struct mono *next, struct mono now)
 	return true;
 }
 
-static void on_downgrade(struct keyring *k, uint64_t net64, const char *peer, const char *hex)
+static bool is_pinned(const struct keyring *k, const struct session_event *e)
 {
-	struct keyring_history *h = history(k, net64);
+	const struct session_pin *pin = session_find_pin(k->core, ip6_net64(&e->address));
+
+	return pin && pubkey_eq(&pin->pk, &e->pk);
+}
+
+static void on_downgrade(struct keyring *k, const struct session_event *e, const char *peer, const char *hex)
+{
+	struct keyring_history *h = history(k, ip6_net64(&e->address));
 
 	h->refused_static++;
-	if (may_warn(&h->downgrade_next, k->t.now))
+	if (!may_warn(&h->downgrade_next, k->t.now))
+		return;
+	if (is_pinned(k, e))
 		log_limited(&k->downgrades, LOG_WARN,
 			    "a pinned peer comes without session, what it sends is refused: it went back to an older "
 			    "version (then `mycelium sessions unpin %s`), or somebody wants the weaker key pk=%s",
+			    peer, hex);
+	else
+		log_limited(&k->downgrades, LOG_WARN,
+			    "%s comes without session, which is required here, and is refused pk=%s", peer, hex);
+}
+
+static void on_mismatch(struct keyring *k, uint64_t net64, const char *peer, const char *hex)
+{
+	if (may_warn(&history(k, net64)->mismatch_next, k->t.now))
+		log_limited(&k->mismatches, LOG_WARN,
+			    "no session with %s: its answer does not open, so its network key is another than ours, or "
+			    "only one of us has one pk=%s",
 			    peer, hex);
 }
 
@@ -151,7 +172,7 @@ bool keyring_log_event(struct keyring *k, const struct session_event *e)
 	case SESSION_SECOND_KEY:
 		return on_second_key(k, net64, peer, hex);
 	case SESSION_DOWNGRADE:
-		on_downgrade(k, net64, peer, hex);
+		on_downgrade(k, e, peer, hex);
 		break;
 	case SESSION_RELEASED:
 		end(k, net64);
@@ -161,6 +182,9 @@ bool keyring_log_event(struct keyring *k, const struct session_event *e)
 		log_warn("%s did not answer and was not told of the release: it goes on refusing us; there, run "
 			 "`mycelium sessions unpin %s` pk=%s",
 			 peer, ip6_print(&k->address, ours), hex);
+		break;
+	case SESSION_MISMATCH:
+		on_mismatch(k, net64, peer, hex);
 		break;
 	}
 	return true;

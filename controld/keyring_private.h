@@ -54,7 +54,7 @@ struct keyring_history {
 	uint32_t renewals;
 	struct keyring_counts counts; /* since then */
 	uint64_t refused_static, second_keys;
-	struct mono downgrade_next, second_next; /* log lines */
+	struct mono downgrade_next, second_next, mismatch_next; /* log lines */
 	struct keyring_history *prev, *next; /* touched longest ago first */
 	UT_hash_handle hh;
 };
@@ -95,7 +95,7 @@ struct keyring {
 
 	struct keyring_history *histories, *histories_used;
 	struct keyring_account *accounts, *accounts_used;
-	struct log_limit sessions, downgrades, seconds, refusals, statics;
+	struct log_limit sessions, downgrades, seconds, mismatches, refusals, statics;
 };
 
 /* Zeroed; out of memory aborts. */

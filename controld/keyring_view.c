@@ -133,8 +133,7 @@ static void sum_up(void *ctx, const struct keyring_view *v)
 	sum->waiting += v->session.waiting;
 	sum->held += v->known && v->session.policy.way == SESSION_BY_NONE;
 	sum->idle += v->known && keyring_is_idle(v);
-	sum->static_only +=
-		v->static_sealed + v->static_opened > 0 && !v->session.index[SESSION_SEND] && !v->session.pinned;
+	sum->static_only += v->static_sealed + v->static_opened > 0 && v->session.policy.way == SESSION_BY_STATIC;
 }
 
 struct keyring_totals keyring_totals(struct keyring *k, struct session_time t)

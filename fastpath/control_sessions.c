@@ -59,7 +59,7 @@ static void look_again(struct control *c, uint64_t net64)
 	control_mail_put_all(c, CTL_NO_KEY, &again, sizeof(again));
 }
 
-/* slot 0: none sends. Released, so that who finds the number finds the key complete. */
+/* slot 0: none sends. Who finds the number finds the key complete. */
 static void set_session(struct key_slot *s, uint32_t slot)
 {
 	const uint32_t had = __atomic_load_n(&s->session, __ATOMIC_RELAXED);
@@ -67,8 +67,8 @@ static void set_session(struct key_slot *s, uint32_t slot)
 	if (slot == had)
 		return;
 	if (had)
-		__atomic_store_n(&s->session_before, had, __ATOMIC_RELEASE);
-	__atomic_store_n(&s->session, slot, __ATOMIC_RELEASE);
+		__atomic_store_n(&s->session_before, had, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->session, slot, __ATOMIC_SEQ_CST);
 }
 
 static void set_policy(struct key_slot *s, uint8_t way, uint8_t refuse_static)
@@ -105,6 +105,18 @@ static enum skey_state state_of(unsigned slot)
 	}
 }
 
+/* One with this index waits to be wiped. Its SESSION_GONE would free the row of a second one, which would then use
+ * nonces again. */
+static bool is_dying(const struct control *c, uint32_t index)
+{
+	const struct control_sessions *all = c->sessions;
+
+	for (uint32_t slot = all->dying_first; slot; slot = all->held[slot].next)
+		if (all->held[slot].info.index == index)
+			return true;
+	return false;
+}
+
 /* 0 and the slot, or -errno: as skeys_add(), and -ETIME for one whose time is over. */
 static int add(struct control *c, const struct ctl_session_key *key, uint32_t *slot)
 {
@@ -128,6 +140,8 @@ static int add(struct control *c, const struct ctl_session_key *key, uint32_t *s
 		return -EINVAL;
 	if (i->made_us <= now.us - AGE_US)
 		return -ETIME;
+	if (is_dying(c, i->index))
+		return -EEXIST;
 	memcpy(given.memory, i->memory, sizeof(given.memory));
 	memcpy(given.pk.b, i->public_key, sizeof(given.pk.b));
 	memcpy(given.send.b, key->send, sizeof(given.send.b));
@@ -222,9 +236,9 @@ void control_sessions_move(struct control *c, const struct ctl_session_move *mov
 static void unlink_static(struct key_slot *s, uint32_t slot)
 {
 	if (__atomic_load_n(&s->session, __ATOMIC_RELAXED) == slot)
-		__atomic_store_n(&s->session, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->session, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&s->session_before, __ATOMIC_RELAXED) == slot)
-		__atomic_store_n(&s->session_before, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->session_before, 0, __ATOMIC_SEQ_CST);
 }
 
 void control_sessions_bury(struct control *c, uint32_t slot, int error)

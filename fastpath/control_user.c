@@ -49,7 +49,10 @@ void control_user_down(struct control *c, const struct ctl_user_down *down, size
 
 void control_user_up(struct control *c, const void *body, size_t len)
 {
-	const bool sent = control_send(c, CTL_USER_UP, body, len);
+	const struct ctl_user_up *up = body;
+	const bool has_room = worker_is_handshake(up->type, len - sizeof(*up)) ||
+			      (c->ctl && ctlsock_user_room(c->ctl) >= LIMIT_CTL_HANDSHAKE_BYTES);
+	const bool sent = has_room && control_send(c, CTL_USER_UP, body, len);
 
 	stat_inc(&c->f.lanes->stats[0], sent ? STAT_user_received : STAT_drop_ctl_full);
 }

@@ -140,8 +140,8 @@ static bool is_static_type(uint8_t type)
 	return type <= WIRE_USER_ICMP || (type >= WIRE_USER_INIT && type <= WIRE_USER_HINT);
 }
 
-enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
-			struct encap_opened *out)
+enum stat_id encap_open_quote(const struct aead *a, const struct key_slot *key, uint8_t *frame, size_t len,
+			      struct encap_opened *out)
 {
 	uint8_t *const plain = frame + WIRE_DATA_HEADER_BYTES;
 	struct aead_job job = {.out = plain, .in = plain};
@@ -153,7 +153,6 @@ enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *fra
 	job.nonce = job.tag + WIRE_TAG_BYTES;
 	if (!a->open(key_slot_aead(key), &job))
 		return STAT_drop_open_failed;
-	count(&key->opened);
 	if (plain[0] != WIRE_USER_VERSION)
 		return STAT_drop_user_version;
 	if (!is_static_type(plain[1]))
@@ -161,6 +160,16 @@ enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *fra
 	*out = (struct encap_opened){
 		.body = plain + WIRE_USER_HEADER_BYTES, .len = job.len - WIRE_USER_HEADER_BYTES, .type = plain[1]};
 	return 0;
+}
+
+enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
+			struct encap_opened *out)
+{
+	const enum stat_id drop = encap_open_quote(a, key, frame, len, out);
+
+	if (drop != STAT_drop_open_short && drop != STAT_drop_open_failed)
+		count(&key->opened);
+	return drop;
 }
 
 enum stat_id encap_check_l3(const uint8_t *frame, uint64_t key_net64, uint64_t own_net64, uint8_t hop_limit,

@@ -54,6 +54,9 @@ struct encap_opened {
  */
 MUST_CHECK enum stat_id encap_open(const struct aead *a, struct key_slot *key, uint8_t *frame, size_t len,
 				   struct encap_opened *out);
+/* The same for a packet of ours that an out-of-band ICMP quotes: the peer sent none, so none is counted. */
+MUST_CHECK enum stat_id encap_open_quote(const struct aead *a, const struct key_slot *key, uint8_t *frame, size_t len,
+					 struct encap_opened *out);
 /* An opened L3 packet: version 6, payload length fits, inner addresses equal the frame's, source inside the key's /64,
  * destination inside ours. Cuts surplus bytes (*len), sets the hop limit to min(hop_limit, inner). 0 or STAT_drop_*.
  * hop_limit: of the frame, already decremented. */

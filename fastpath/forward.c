@@ -99,6 +99,8 @@ static void batch_in(struct worker *w, struct link *l, const struct stream_batch
 		frames++;
 	}
 	transit_end(w, &t);
+	/* Not over frames of others either. */
+	skey_open_release(&w->opener);
 	stat_add(w->stats, STAT_link_rx_frames, frames);
 }
 

@@ -26,7 +26,8 @@ struct key_slot {
 	uint64_t sealed, opened; /* atomic */
 
 	/* The second line: sessions with this peer. All atomic. Slots of skeys (skey.h), set by the control thread and
-	   loaded with acquire; a slot is hidden, and no longer named here, before it is wiped. */
+	   loaded sequentially consistent, as its chains; a slot is hidden, and no longer named here, before it is
+	   wiped. */
 	uint32_t session; /* that sends; 0: none */
 	uint32_t session_before; /* that sent before it; 0: none. For quotes in ICMP */
 	uint32_t wanted_s, stray_s, refused_s; /* when that was told to control last; 0: never */

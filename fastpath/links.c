@@ -46,6 +46,7 @@ static void watch(struct worker *w, struct link *l)
 
 static void flush(struct worker *w, struct link *l)
 {
+	skey_open_release(&w->opener);
 	link_flush(l, w->now);
 	watch(w, l);
 	w->reap |= l->state == LINK_FAILED;

@@ -168,6 +168,7 @@ void local_frame(struct worker *w, uint8_t *frame, size_t len, uint32_t link)
 		verdict = session_frame(w, frame, len, link);
 	if (verdict == SKEY_OK || verdict >= SKEY_FAILED)
 		return;
+	skey_open_release(&w->opener);
 	key = worker_key(w, worker_find(w, &w->from, net64));
 	if (!key) {
 		wait_for_key(w, net64, &waiting);

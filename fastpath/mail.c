@@ -70,6 +70,11 @@ static struct record *record_at(const struct mail *m, uint64_t position)
 	return (struct record *)(void *)(m->ring + (position & (m->cap - 1)));
 }
 
+size_t mail_room(const struct mail *m)
+{
+	return m->cap - (m->written - __atomic_load_n(&m->done, __ATOMIC_ACQUIRE));
+}
+
 bool mail_put(struct mail *m, uint16_t type, const void *body, size_t len, const void *tail, size_t tail_len)
 {
 	const size_t total = (sizeof(struct record) + len + tail_len + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);

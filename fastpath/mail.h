@@ -16,6 +16,8 @@ struct mail *mail_new(size_t cap_bytes);
 void mail_free(struct mail *m);
 /* Writer: appends a record of body and tail; false: no room now. The reader sees it after mail_kick(). */
 bool mail_put(struct mail *m, uint16_t type, const void *body, size_t len, const void *tail, size_t tail_len);
+/* Writer: so many bytes are free at least. */
+size_t mail_room(const struct mail *m);
 /* Writer: makes what was put visible and wakes the reader, with a system call only if it may be asleep. */
 void mail_kick(struct mail *m);
 /* Reader: the next record, borrowed until mail_next() is called again; false: empty. body is 8-byte aligned, and may be

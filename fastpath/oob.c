@@ -44,12 +44,13 @@ void oob_send(struct worker *w, const struct icmp_error *e, const uint8_t *frame
 }
 
 /* Opens the quote of a packet that left statically. */
-static bool open_static(struct worker *w, struct key_slot *key, const struct icmp_oob *icmp, struct encap_opened *out)
+static bool open_static(struct worker *w, const struct key_slot *key, const struct icmp_oob *icmp,
+			struct encap_opened *out)
 {
 	/* The report's own headers lie before the quote, so there is room for a frame's header. */
 	return nonce_is_ours(w->f->lanes, icmp->quote + icmp->quote_len - WIRE_NONCE_BYTES) &&
-	       !encap_open(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES, WIRE_DATA_HEADER_BYTES + icmp->quote_len,
-			   out);
+	       !encap_open_quote(w->aead, key, icmp->quote - WIRE_DATA_HEADER_BYTES,
+				 WIRE_DATA_HEADER_BYTES + icmp->quote_len, out);
 }
 
 static bool open_in_session(struct worker *w, const uint32_t *slot, const struct icmp_oob *icmp,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slots are found by chains of slot numbers, one for each value of the index's low bits; our side draws the indices at
  * random, so nobody else can make a chain long. A hidden slot keeps its link, so that a reader who stands on it goes
- * on. */
+ * on. Loads and stores of the chains are sequentially consistent, as those of the table: a reader's must not pass its
+ * worker's epoch store. */
 #include "fastpath/skey.h"
 
 #include "fastpath/arena.h"
@@ -70,7 +71,7 @@ struct skey *skeys_find(const struct skeys *k, uint32_t index)
 	const uint32_t *link = &k->heads[index & k->mask];
 	uint32_t slot;
 
-	while ((slot = __atomic_load_n(link, __ATOMIC_ACQUIRE))) {
+	while ((slot = __atomic_load_n(link, __ATOMIC_SEQ_CST))) {
 		struct skey *const s = arena_slot(&k->arena, slot);
 
 		if (s->index == index)
@@ -125,7 +126,7 @@ int skeys_add(struct skeys *k, const struct skey_given *given, uint32_t *slot)
 	fill(k, arena_slot(&k->arena, taken), given);
 	head = &k->heads[given->index & k->mask];
 	__atomic_store_n(&k->links[taken], *head, __ATOMIC_RELAXED);
-	__atomic_store_n(head, taken, __ATOMIC_RELEASE);
+	__atomic_store_n(head, taken, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&k->count, k->count + 1, __ATOMIC_RELAXED);
 	*slot = taken;
 	return 0;
@@ -138,7 +139,7 @@ void skeys_hide(struct skeys *k, uint32_t slot)
 	while (*link && *link != slot)
 		link = &k->links[*link];
 	if (*link)
-		__atomic_store_n(link, k->links[slot], __ATOMIC_RELEASE);
+		__atomic_store_n(link, k->links[slot], __ATOMIC_SEQ_CST);
 }
 
 void skeys_wipe(struct skeys *k, uint32_t slot)
@@ -392,7 +393,9 @@ static enum skey_verdict accept_counter(struct skey_opener *o, const struct orig
 
 static bool confirms(struct skey *s)
 {
+	/* Looked at first: until controld moves the key each packet comes here. */
 	return __atomic_load_n(&s->state, __ATOMIC_RELAXED) == SKEY_STATE_NEXT &&
+	       !__atomic_load_n(&s->confirmed, __ATOMIC_RELAXED) &&
 	       !__atomic_exchange_n(&s->confirmed, true, __ATOMIC_RELAXED);
 }
 

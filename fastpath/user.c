@@ -104,6 +104,7 @@ void user_receive(struct worker *w, const struct local_opened *o)
 	memcpy(up.public_key, o->pk->b, sizeof(up.public_key));
 	/* The key was found by the source or holds it, the frame is here by its destination. */
 	assert(ip6_net64(&up.src) == o->net64 && ip6_net64(&up.dst) == w->own_net64);
-	if (!mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), o->user.body, o->user.len))
+	if ((mail_room(w->user_out) < LIMIT_CTL_HANDSHAKE_BYTES && !worker_is_handshake(up.type, o->user.len)) ||
+	    !mail_put(w->user_out, CTL_USER_UP, &up, sizeof(up), o->user.body, o->user.len))
 		stat_inc(w->stats, STAT_drop_ctl_full);
 }

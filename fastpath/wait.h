@@ -71,7 +71,7 @@ void wait_fini(struct wait *w);
 void wait_add(struct wait *w, uint64_t net64, const struct wait_packet *p, struct mono now);
 /* True if the key of the /64 may be asked for now; remembers that it was. Own traffic is not held up by strangers. */
 bool wait_may_ask(struct wait *w, uint64_t net64, bool own, struct mono now);
-/* Something waits for the /64. */
+/* Something of the /64 waits for that. */
 bool wait_has(struct wait *w, uint64_t net64, enum wait_reason reason);
 /* Takes what waits for the /64: the list becomes the caller's. False: nothing. */
 bool wait_take(struct wait *w, uint64_t net64, enum wait_reason reason, struct wait_list *out);

@@ -28,6 +28,13 @@ struct link_counters {
 
 struct worker;
 
+/* User data that may fill the room kept for handshakes in the queues to controld. How many of them there are is bounded
+ * (carrier.c), so messages, of which everyone may send as many as he can, do not keep them out. */
+static inline bool worker_is_handshake(uint8_t type, size_t len)
+{
+	return type >= WIRE_USER_INIT && type <= WIRE_USER_HINT && len <= LIMIT_HANDSHAKE_BYTES;
+}
+
 /* What all workers of a fastpath share; made by the control thread, outlives them. */
 struct fastpath {
 	const struct network *network;

@@ -196,7 +196,7 @@ void secure_end(struct worker *w);
 /* The session key that sends to the owner of the static key, or that sent before it; NULL: none. */
 static inline struct skey *secure_session(const struct worker *w, const uint32_t *slot)
 {
-	const uint32_t number = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+	const uint32_t number = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
 
 	return number ? skeys_slot(w->f->skeys, number) : NULL;
 }

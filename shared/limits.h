@@ -56,6 +56,8 @@ enum {
 	LIMIT_CTL_DATAGRAM_BYTES = 64 * 1024,
 	LIMIT_CTL_QUEUE_BYTES = 1024 * 1024,
 	LIMIT_CTL_USER_BYTES = 4 * 1024 * 1024, /* user data in one queue. Full: dropped, counted */
+	LIMIT_CTL_HANDSHAKE_BYTES = 512 * 1024, /* of them, on the way up, which only handshakes fill */
+	LIMIT_HANDSHAKE_BYTES = 1000, /* longer ones are treated as messages there */
 	LIMIT_CTL_PING_MS = 1000,
 	LIMIT_CTL_DEAD_MS = 5000,
 	LIMIT_GRACE_MS = 50000, /* fastpath forwards so long without controld */
@@ -88,6 +90,8 @@ enum {
 	LIMIT_HANDSHAKE_STALE_INITS = 4, /* others; a replay cannot keep the later ones out */
 	LIMIT_HANDSHAKE_ANSWERS = 16, /* RESP, COOKIE and HINT */
 	LIMIT_HANDSHAKES = 4000,
+	LIMIT_HANDSHAKE_SURE = 2, /* INITs that are no replay, and answers, of one peer pass even then: no crowd of
+				     strangers keeps out a neighbour */
 
 	/* Dialling. */
 	LIMIT_DIAL_FIRST_MS = 50,

@@ -74,8 +74,8 @@ enum {
 	WIRE_USER_L3 = 0,
 	WIRE_USER_MESSAGE = 1,
 	WIRE_USER_ICMP = 2,
-	/* Sessions between nodes that know them; older nodes drop these. INIT to HINT under the static key only, CONTROL
-	   in a session only; their bodies: controld/session/session.h. */
+	/* Sessions between nodes that know them; older nodes drop these. INIT to HINT under the static key only,
+	   CONTROL in a session only; their bodies: controld/session/session.h. */
 	WIRE_USER_INIT = 0x40,
 	WIRE_USER_RESP = 0x41,
 	WIRE_USER_COOKIE = 0x42,

@@ -87,6 +87,17 @@ my() { # host, words of the command line
 	shift
 	on "$h" "$BIN/controld" "$@"
 }
+# Of a's session with c: the list's line in words; how many packets went in it.
+session_line() {
+	my a sessions | awk -F '\t' -v c="$C" '$1 == c {
+		printf "c  %s  %s, %s s old; %d packets sent in it, %d under the static key\n", $1, $2, $3, $6, $8 }'
+}
+session_packets() { my a sessions | awk -F '\t' -v c="$C" '$1 == c && $2 == "session" { n = $6 } END { print n + 0 }'; }
+in_session() { [ "$(session_packets)" -gt "$1" ]; }
+title "What a talks to c with (mycelium sessions)"
+wait_for 10 "a session of a with c" in_session 1000
+session_line | show
+
 title "A message a -> c and its reply (mycelium message send --wait; receive; send --reply-to)"
 background c receive "$BIN/controld" message receive --timeout 20
 background a ask "$BIN/controld" message send --wait --timeout 20 --topic greeting "$C" "Is anybody there?"
@@ -110,7 +121,7 @@ wait_for 10 "they are read" read_by_c
 echo "   mycelium message status on b: read, all three"
 
 title "What the node on a says of itself (mycelium status), and its page"
-my a status | show
+my a status | grep -v '^session	' | show
 echo "   the page: http://127.0.0.1:8989/ on each host while its node runs"
 
 title "The cable a-c is pulled while 1,000 datagrams a second go from a to c and come back"
@@ -135,6 +146,11 @@ echo "   $lost"
 title "Traceroute a -> c now: over b"
 wait_for 10 "a traceroute over b" over_b
 show <"$WORK/trace"
+before=$(session_packets)
+on a ping -6 -n -c 3 -i 0.2 "$C" >"$WORK/ping.out" || fail "no answer from c"
+wait_for 10 "more packets in the session" in_session "$before"
+echo "   b passes on what it cannot read, a and c are in the same session still:"
+session_line | show
 
 title "What the node on a said when the cable was pulled"
 grep 'link down.*set down' "$WORK/a/log" | sed -E 's,^ *[^T]*T([^ ]*)Z +,\1 ,' | show || fail "a did not see it"
@@ -149,7 +165,7 @@ title "Report"
 cat <<END
    a -> c          direct; over b once the cable was pulled
    messages        one with its reply by command line, three by WebSocket
-   TCP             $rate Mbit/s
+   TCP             $rate Mbit/s, in a session
    cable pulled    $lost
    nodes           all three ended in order; no process, interface or namespace is left
    time            $(($(date +%s) - started)) s

@@ -14,12 +14,12 @@ static const char *const mode_names[] = {
 
 enum { MODES = sizeof(mode_names) / sizeof(mode_names[0]) };
 
-static const char *state_name(enum session_way way)
+static const char *state_name(const struct keyring_view *v)
 {
 	static const char *const names[] = {
 		[SESSION_BY_STATIC] = "static", [SESSION_BY_KEY] = "session", [SESSION_BY_NONE] = "waiting"};
 
-	return names[way];
+	return keyring_is_idle(v) ? "idle" : names[v->session.policy.way];
 }
 
 static void add_unix(cJSON *j, const char *name, bool any, int64_t s)
@@ -64,7 +64,7 @@ static void make_element(void *ctx, const struct keyring_view *v)
 
 	cJSON_AddStringToObject(j, "address", ip6_print(&s->address, address));
 	cJSON_AddStringToObject(j, "publicKey", pubkey_print(&s->pk, key));
-	cJSON_AddStringToObject(j, "state", state_name(s->policy.way));
+	cJSON_AddStringToObject(j, "state", state_name(v));
 	cJSON_AddStringToObject(j, "mode", mode_names[s->mode]);
 	cJSON_AddBoolToObject(j, "ownMode", v->has_mode);
 	cJSON_AddBoolToObject(j, "pinned", pinned);
@@ -125,7 +125,8 @@ void admin_add_sessions(const struct api *a, cJSON *object)
 	cJSON_AddBoolToObject(j, "stateLasting", !a->ops->state_is_lasting || a->ops->state_is_lasting(a->ctx));
 	admin_add_u64(j, "session", t.live);
 	admin_add_u64(j, "static", t.static_only);
-	admin_add_u64(j, "waiting", t.held);
+	admin_add_u64(j, "waiting", t.held - t.idle);
+	admin_add_u64(j, "idle", t.idle);
 	admin_add_u64(j, "pinned", t.pins);
 	admin_add_u64(j, "handshakes", t.waiting);
 	admin_add_u64(j, "refusedStatic", t.refused_static);

@@ -257,10 +257,12 @@ static void put_session_totals(const struct api *a, FILE *out)
 		a->keyring ? keyring_totals(a->keyring, api_session_now()) : (struct keyring_totals){0};
 
 	put_head(out, "sessions", "gauge",
-		 "peers that are talked to, by what with: session, static key, or waiting for a session");
+		 "peers, by what they are talked to with: session, static key, nothing until there is a session "
+		 "(waiting), nothing just now (idle)");
 	put_labelled(out, "sessions", "state", "session", t.live);
 	put_labelled(out, "sessions", "state", "static", t.static_only);
-	put_labelled(out, "sessions", "state", "waiting", t.held);
+	put_labelled(out, "sessions", "state", "waiting", t.held - t.idle);
+	put_labelled(out, "sessions", "state", "idle", t.idle);
 	put_gauge(out, "session_pins", "peers that are not talked to by the static key any more", t.pins);
 	put_gauge(out, "session_handshakes_pending", "peers whose answer to a handshake is awaited", t.waiting);
 	put_gauge(out, "session_keys", "session keys in use by the forwarder", t.rows);

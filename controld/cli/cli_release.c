@@ -127,7 +127,12 @@ int cli_release_run(const struct cli_config *c, const char *address)
 	struct release r = {.c = c, .address = address};
 	int exit_code;
 
-	if (!ask(&r) || !await(&r))
+	if (!ask(&r))
+		return EXIT_FAILURE;
+	if (c->terminal && r.told)
+		fprintf(c->out, "%zu to be told; their answers are awaited, up to two minutes\n", r.told);
+	(void)fflush(c->out); /* cli_finish() tells of errors */
+	if (!await(&r))
 		return EXIT_FAILURE;
 	fprintf(c->out, "told: %zu of %zu\n", r.told > r.silent ? r.told - r.silent : 0, r.told);
 	exit_code = cli_finish(c);

@@ -16,6 +16,7 @@ enum {
 	REASON_BYTES = 200,
 	VALUE_CHARACTERS = 200,
 	NAME_COLUMN = 16,
+	SESSIONS_SHOWN = 20,
 };
 
 enum state { STATE_HEALTHY, STATE_DEGRADED, STATE_DOWN, STATE_SILENT };
@@ -37,10 +38,16 @@ static const char help[] =
 	"  2  down: it is ending, or stuck (or this command was called wrongly)\n"
 	"  3  unknown: no node answers, or it does not serve this client\n"
 	"\n"
-	"In a pipe: a name, a tab and a value on each line; seconds and bytes. Sessions: peers talked to in one (and\n"
-	"those that are never talked to without one again), by the static key, and those with data that waits.\n"
+	"Sessions: how many nodes are talked to in one, under the static key (older versions), wait for one with "
+	"data,\n"
+	"or are idle: nothing leaves without one, and the next packet begins it; and how many are pinned: not talked\n"
+	"to without one again. Below, 20 of them, those that need attention first; all: mycelium sessions.\n"
 	"\n"
-	"      --json               {\"schema\":1,\"state\":...,\"reasons\":[...],\"peers\":...,\"node\":...}\n"
+	"In a pipe: a name, a tab and a value on each line; seconds and bytes; a line \"session\" for each of those,\n"
+	"with the columns of mycelium sessions.\n"
+	"\n"
+	"      --json               {\"schema\":1,\"state\":...,\"reasons\":[...],\"peers\":...,\"node\":...,\n"
+	"                           \"sessions\":[...]}; the last three as the API says them, up to 1000 sessions\n"
 	"  -h, --help               print this and exit\n";
 
 struct status {
@@ -50,6 +57,8 @@ struct status {
 	size_t reason_count;
 	struct cli_answer answer; /* of the node itself */
 	cJSON *node; /* NULL: it did not say */
+	struct cli_answer session_answer;
+	cJSON *sessions; /* NULL: it makes none, or did not say */
 	size_t peers, peers_up;
 };
 
@@ -143,6 +152,14 @@ static bool ask_node(struct status *s)
 	return true;
 }
 
+/* The API lists first who may need attention. */
+static bool ask_sessions(struct status *s)
+{
+	if (!cJSON_IsObject(cli_get(s->node, "sessions")))
+		return true;
+	return cli_api_get(s->c, CLI_SESSIONS "?limit=1000", true, &s->session_answer, &s->sessions) == 0;
+}
+
 static void put_line(const struct cli_config *c, const char *name, const char *value)
 {
 	if (c->terminal)
@@ -182,9 +199,9 @@ static void put_fastpaths(const struct cli_config *c, const cJSON *node)
 
 static void put_sessions(const struct cli_config *c, const cJSON *node)
 {
-	static const char *const names[] = {"session", "pinned", "static", "waiting"};
+	static const char *const names[] = {"session", "static", "waiting", "idle", "pinned"};
 	const cJSON *sessions = cli_get(node, "sessions");
-	char texts[4][CLI_FIELD_BYTES_MAX], line[REASON_BYTES + 4 * CLI_FIELD_BYTES_MAX];
+	char texts[5][CLI_FIELD_BYTES_MAX], line[REASON_BYTES + 5 * CLI_FIELD_BYTES_MAX];
 
 	if (!cJSON_IsObject(sessions)) {
 		put_line(c, "sessions", cJSON_IsNull(sessions) ? "none: this machine cannot make them" : NULL);
@@ -192,10 +209,41 @@ static void put_sessions(const struct cli_config *c, const cJSON *node)
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)cli_field_text(c, sessions, names[i], CLI_FIELD_NUMBER, texts[i]);
-	snprintf(line, sizeof(line), "%s (%s pinned), %s static, %s waiting", texts[0], texts[1], texts[2], texts[3]);
+	snprintf(line, sizeof(line), "%s, %s static, %s waiting, %s idle; %s pinned", texts[0], texts[1], texts[2],
+		 texts[3], texts[4]);
 	put_line(c, "sessions", line);
 	if (cJSON_IsFalse(cli_get(sessions, "stateLasting")))
 		put_line(c, "warning", "pins are lost at a reboot: the state folder is on a tmpfs");
+}
+
+/* How many there are, by the totals or by the list. */
+static size_t count_sessions(const struct status *s)
+{
+	static const char *const names[] = {"session", "static", "waiting", "idle"};
+	const cJSON *totals = cli_get(s->node, "sessions");
+	const size_t listed = (size_t)cJSON_GetArraySize(s->sessions);
+	double sum = 0, n;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (cli_get_number(totals, names[i], &n) && n > 0 && n < 1e9)
+			sum += n;
+	}
+	return (size_t)sum > listed ? (size_t)sum : listed;
+}
+
+static void put_session_table(const struct status *s)
+{
+	const struct cli_config *c = s->c;
+	const size_t count = count_sessions(s);
+	size_t shown;
+
+	if (!cJSON_GetArraySize(s->sessions))
+		return;
+	if (c->terminal)
+		fputc('\n', c->out);
+	shown = cli_sessions_print(c, s->sessions, SESSIONS_SHOWN);
+	if (c->terminal && count > shown)
+		fprintf(c->out, "and %zu more: mycelium sessions\n", count - shown);
 }
 
 static void put_node(const struct status *s)
@@ -230,6 +278,8 @@ static void print_text(const struct status *s)
 		put_line(s->c, "because", s->reasons[i]);
 	if (s->node)
 		put_node(s);
+	if (s->sessions)
+		put_session_table(s);
 }
 
 static void print_json(const struct status *s)
@@ -246,6 +296,11 @@ static void print_json(const struct status *s)
 		cli_put_json_text(out, s->answer.body, s->answer.len);
 	else
 		fputs("null", out);
+	fputs(",\"sessions\":", out);
+	if (s->sessions)
+		cli_put_json_text(out, s->session_answer.body, s->session_answer.len);
+	else
+		fputs("null", out);
 	fputs("}\n", out);
 }
 
@@ -259,7 +314,7 @@ int cli_status_run(const struct cli_config *c, int count, char **words)
 
 	if (!cli_words_read(c, &syntax, count, words, &exit_code))
 		return exit_code;
-	if ((!ask_health(&s) || !ask_node(&s) || !ask_peers(&s)) && s.state != STATE_DOWN)
+	if ((!ask_health(&s) || !ask_node(&s) || !ask_peers(&s) || !ask_sessions(&s)) && s.state != STATE_DOWN)
 		s.state = STATE_SILENT;
 	if (json)
 		print_json(&s);
@@ -268,6 +323,10 @@ int cli_status_run(const struct cli_config *c, int count, char **words)
 	if (s.node) {
 		cJSON_Delete(s.node);
 		cli_answer_fini(&s.answer);
+	}
+	if (s.sessions) {
+		cJSON_Delete(s.sessions);
+		cli_answer_fini(&s.session_answer);
 	}
 	exit_code = cli_finish(c);
 	return exit_code == EXIT_SUCCESS ? (int)s.state : exit_code;

@@ -126,6 +126,7 @@ struct session_peer {
 	struct mono init_next, series /* its first one */;
 	bool stale; /* the far side said that it does not know `send` */
 	struct mono wanted; /* there was data without a session, last */
+	struct mono asked; /* .. and it was ours to send */
 
 	/* Traffic in the session; data: not CONTROL. */
 	struct mono data_sent, data_got, sent, got;

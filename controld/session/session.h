@@ -31,7 +31,7 @@
  * Choices of ours where the design leaves room:
  *   - "Data in the last 30 s" decides every "while there is data".
  *   - One INIT of a peer is pending at a time: a retry replaces it. Full of pending INITs, a peer with pin or session
- *     displaces the oldest of a stranger.
+ *     displaces the oldest of a stranger, and so does one we send to where the stranger only sends to us.
  *   - Strangers are refused when three quarters of the unconfirmed keys are in use. Where the world has no room for a
  *     key, neither an INIT goes out nor is one answered: a peer without session is better off than one whose is lost.
  *   - A key that is lost soon after it was made is not made anew at once.
@@ -145,6 +145,7 @@ enum session_event_kind {
 	SESSION_DOWNGRADE, /* a static packet of a peer that must not send any; one a second per peer */
 	SESSION_RELEASED, /* by the far side, or by us */
 	SESSION_UNRELEASED, /* the far side did not answer */
+	SESSION_MISMATCH, /* its RESP does not open: it has another presharedkey; once an INIT at most */
 };
 
 struct session_event {
@@ -281,7 +282,7 @@ bool session_unpin(struct session_core *c, uint64_t net64, struct session_time t
  * key must then be removed there. */
 MUST_CHECK bool session_found_key(struct session_core *c, const struct session_key *key, struct session_time t);
 MUST_CHECK bool session_found_pin(struct session_core *c, const struct session_pin *pin, struct session_time t);
-/* fastpath lost or wiped them all: key_del() tells of each. */
+/* fastpath lost or wiped them all: key_del() tells of each. INITs that wait are given up as well. */
 void session_keys_lost(struct session_core *c, struct session_time t);
 
 /* fastpath could not take this key, or wiped it: key_del() follows. */

@@ -43,13 +43,22 @@ void session_init_drop(struct session_core *c, struct session_peer *p)
 	p->pending = NULL;
 }
 
-/* The oldest of a stranger makes room for a peer that was there before. */
-static void displace(struct session_core *c, struct session_time t)
+/* Who only sends to us yields to whom we send to, and both to who was there before. */
+static bool yields(const struct session_core *c, const struct session_peer *p, bool to_urgent, struct session_time t)
 {
+	return (to_urgent || !is_recent(p->asked, t.now)) && !is_urgent(c, p, t);
+}
+
+/* The oldest that yields to p makes room. */
+static void displace(struct session_core *c, const struct session_peer *p, struct session_time t)
+{
+	const bool urgent = is_urgent(c, p, t);
 	struct pending *oldest;
 
+	if (!urgent && !is_recent(p->asked, t.now))
+		return;
 	DL_FOREACH (c->pending_used, oldest) {
-		if (!is_urgent(c, oldest->index.peer, t)) {
+		if (yields(c, oldest->index.peer, urgent, t)) {
 			session_init_drop(c, oldest->index.peer);
 			return;
 		}
@@ -66,8 +75,8 @@ static struct pending *reserve(struct session_core *c, struct session_peer *p, s
 		return NULL;
 	}
 	session_init_drop(c, p);
-	if (!c->pending_free && is_urgent(c, p, t))
-		displace(c, t);
+	if (!c->pending_free)
+		displace(c, p, t);
 	pending = c->pending_free;
 	if (!pending) {
 		c->counts[SESSION_PENDING_FULL]++;
@@ -311,6 +320,8 @@ void session_init_resp(struct session_core *c, struct session_peer *p, const str
 		take_resp(c, p, &hs, &choice, t);
 	else
 		c->counts[wrong]++;
+	if (wrong == SESSION_RESP_BAD && pending->tries == 1)
+		session_tell(c, SESSION_MISMATCH, &p->pk, &p->address);
 	secret_wipe(&hs, sizeof(hs));
 	session_peer_run(c, p, t);
 }

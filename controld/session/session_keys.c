@@ -226,6 +226,8 @@ void session_keys_lost(struct session_core *c, struct session_time t)
 
 		for (enum session_slot s = SESSION_SEND; s < SESSION_SLOTS; s++)
 			session_keys_drop(c, p, s);
+		/* A clone of this machine may wait with the same ephemeral. */
+		session_init_drop(c, p);
 		session_init_reset(p);
 		if (live)
 			ended(c, p);

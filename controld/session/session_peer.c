@@ -121,7 +121,7 @@ static struct session_peer *add(struct session_core *c, const struct pubkey *pk,
 	p->pk = *pk;
 	p->address = *address;
 	p->tokens = bucket_full(1, PEER_BURST, t.now);
-	p->wanted = p->data_sent = p->data_got = p->sent = p->got = MONO_LONG_AGO;
+	p->wanted = p->asked = p->data_sent = p->data_got = p->sent = p->got = MONO_LONG_AGO;
 	p->cookie_next = p->init_next = p->alarm_next = p->hint_next = p->grace = MONO_LONG_AGO;
 	p->unanswered = p->owed = MONO_NEVER;
 	p->class = PEER_LOOSE;

@@ -88,7 +88,7 @@ void session_want(struct session_core *c, const struct pubkey *pk, struct sessio
 
 	if (!p)
 		return;
-	p->wanted = t.now;
+	p->wanted = p->asked = t.now;
 	session_peer_run(c, p, t);
 }
 

@@ -13,7 +13,7 @@ void session_release_now(struct session_core *c, struct session_peer *p)
 	pins_del(c, p->net64);
 	p->releasing = false;
 	p->first_ns = 0;
-	p->wanted = p->grace = MONO_LONG_AGO;
+	p->wanted = p->asked = p->grace = MONO_LONG_AGO;
 	p->unanswered = p->owed = MONO_NEVER;
 	session_tell(c, SESSION_RELEASED, &p->pk, &p->address);
 }
@@ -25,6 +25,7 @@ struct mono session_release_run(struct session_core *c, struct session_peer *p, 
 	if (!p->releasing)
 		return MONO_NEVER;
 	if (!p->keys[SESSION_SEND] && !all_told) {
+		p->releases = 0; /* the next session begins anew */
 		if (!mono_is_due(p->release_end, t.now))
 			return p->release_end;
 		p->releasing = false;

@@ -124,6 +124,11 @@ size_t ctlsock_queued(const struct ctlsock *s)
 	return s->queue[QUEUE_RECORDS].bytes + s->queue[QUEUE_USER].bytes;
 }
 
+size_t ctlsock_user_room(const struct ctlsock *s)
+{
+	return LIMIT_CTL_USER_BYTES - s->queue[QUEUE_USER].bytes;
+}
+
 uint64_t ctlsock_malformed(const struct ctlsock *s)
 {
 	return s->malformed;

@@ -43,6 +43,8 @@ bool ctlsock_wants_write(const struct ctlsock *s);
 bool ctlsock_is_full(const struct ctlsock *s);
 /* Bytes queued and not yet sent, user data among them. */
 size_t ctlsock_queued(const struct ctlsock *s);
+/* Bytes of user data that are not dropped, their headers counted. */
+size_t ctlsock_user_room(const struct ctlsock *s);
 /* Reads up to 16 datagrams and gives each record to ops. 0; -EPIPE at end of stream; other -errno. Malformed records
  * are counted and skipped; a record of a type whose struct is larger than its body counts as malformed. The callbacks
  * may put records but must not free s. */

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A neighbour that floods a node with handshakes of many peers, each genuine and never finished.
 
-    flood.py HOST PORT KEY PEERS EACH RATE      KEY: public key of the node, in hex; EACH: handshakes made before it begins
+    flood.py HOST PORT SINK KEY PEERS EACH RATE
+                          SINK: port on HOST of a program that throws away what it reads; KEY: public key of the node, in
+                          hex; EACH: handshakes of each peer made before it begins
 
-Says `ready` when all peers are known to the node; then obeys lines on stdin: `go` floods RATE frames a second, `stop` pauses
-and prints how many were sent. Frames go round and round: those that come again are old to the node."""
+Says `ready` when all peers are known to the node; then obeys lines on stdin: `node` floods it with RATE frames a second, `sink`
+sends the same bytes to the sink, which is what the flood costs this machine by itself; `stop` pauses and prints how many were
+sent. Frames go round and round: those that come again are old to the node."""
 import os
 import select
+import socket
 import sys
 import time
 
@@ -16,7 +20,7 @@ import session_peer as s  # noqa: E402
 
 
 def main():
-    host, port, key, peers, each, rate = sys.argv[1:]
+    host, port, sink, key, peers, each, rate = sys.argv[1:]
     public = bytes.fromhex(key)
     node = p.address_of(public)
     crowd = [s.SessionPeer(p.Identity.generate(), answer_inits=False) for _ in range(int(peers))]
@@ -25,6 +29,7 @@ def main():
     first = crowd[0]
     link = first.connect(host, int(port))
     first.wait_key(node)
+    nowhere = socket.create_connection((host, int(sink)))
 
     def announce():
         for peer in crowd:
@@ -48,7 +53,7 @@ def main():
             word = sys.stdin.readline().strip()
             if not word:
                 return
-            running, begun, base = word == "go", time.monotonic(), sent
+            running, begun, base = word in ("node", "sink") and word, time.monotonic(), sent
             if word == "stop":
                 print(sent, flush=True)
         if time.monotonic() - told > 2:
@@ -62,7 +67,10 @@ def main():
             continue
         chunk = [frames[(at + i) % len(frames)] for i in range(due)]
         at, sent = (at + due) % len(frames), sent + due
-        link.send(b"".join(chunk))
+        if running == "node":
+            link.send(b"".join(chunk))
+        else:
+            nowhere.sendall(b"".join(chunk))
 
 
 main()

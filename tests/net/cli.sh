@@ -33,7 +33,7 @@ wait_for 20 "a pings b" pings a "$B"
 
 # Lists.
 check "status names the address" exits 0 "^address	$A\$" a status
-check "status as JSON" exits 0 '^{"schema":1,"state":"healthy","reasons":\[\],"peers":{"known":1,"up":1},"node":{.*}}$' a status --json
+check "status as JSON" exits 0 '^{"schema":1,"state":"healthy","reasons":\[\],"peers":{"known":1,"up":1},"node":{.*},"sessions":\[.*\]}$' a status --json
 peer_is() { # host, endpoint, state
 	ctl "$1" peers | awk -F '\t' -v e="$2" -v s="$3" 'NF != 11 { exit 2 } $1 == e && $3 == s { found = 1 } END { exit !found }'
 }
@@ -54,7 +54,9 @@ talks() { # host, address, state: and pings it meanwhile, for there is no sessio
 wait_for 30 "a has a session with b" talks a "$B" session
 ok "sessions: a has one with b"
 check "sessions as JSON" exits 0 "^{\"schema\":1,\"sessions\":\[{\"address\":\"$B\",\"publicKey\":\"$(pubkey b)\",\"state\":\"session\"" a sessions --json
-check "status counts it" exits 0 "^sessions	1 (1 pinned), 0 static, 0 waiting\$" a status
+check "status counts it" exits 0 "^sessions	1, 0 static, 0 waiting, 0 idle; 1 pinned\$" a status
+check "and names it, in a session" exits 0 "^session	$B	session	[0-9]" a status
+check "as JSON too" exits 0 "},\"sessions\":\[{\"address\":\"$B\",.*}\]}\$" a status --json
 check "mode: require" ctl a sessions mode "$B" require
 check "which the list says" exits 0 "^$B	session	[0-9]*	[0-9]*	require	" a sessions list
 check "mode: default again" ctl a sessions mode "$B" default

@@ -112,7 +112,7 @@ def check_status(page, address, key, peer_net):
     page.await_that("with the end of its pin", lambda: any(
         re.search(r"\b20\d\d-\d\d-\d\d\b", row) for row in page.texts("#sessions tbody tr")))
     page.await_that("and how many there are of them", lambda: page.text("#session-count") == "1")
-    page.await_that("the status counts it too", lambda: "1 (1 pinned), 0 static, 0 waiting" in page.text("#status"))
+    page.await_that("the status counts it too", lambda: "1 in a session, 0 static, 0 waiting, 0 idle; 1 pinned" in page.text("#status"))
 
 
 def check_sending(page, peer, peer_key, namespace):

@@ -60,7 +60,7 @@ lab.pings("a", b.address)
 a.wait_settled(b.address)
 b.wait_settled(a.address)
 n.kill_both()
-tap.check("both killed: the pin is still there, without a session", lambda: n.wait_session(ME, state="waiting", pinned=True))
+tap.check("both killed: the pin is still there, without a session", lambda: n.wait_session(ME, since=None, pinned=True))
 
 # The peer comes back as an older node.
 with lab.inside("n"):
@@ -140,7 +140,7 @@ a.stop()
 a.start("--peers", "10.1.0.2:9651", "--session", "off")
 b.kill_both()
 api.until(lambda: a.knows(b.address) and b.knows(a.address), 20)
-b.wait_session(a.address, state="waiting", pinned=True)
+b.wait_session(a.address, since=None, pinned=True)
 since = len(b.log())
 before, opened = b.counts()["drop_static_refused"], a.counts()["opened"]
 held = Later(lambda: lab.ping("b", a.address, wait=20))

@@ -78,6 +78,7 @@ nothing(r, "an older node", old)
 nothing(k, "a peer with another network key", wrong)
 nothing(k, "a peer without a network key", none)
 tap.check("another network key: as responder its RESP does not open", lambda: api.until(lambda: k.counts()["refused_resp_bad"] > 0, 20))
+tap.check("another network key: the log says so", lambda: api.until(lambda: k.logged("no session with .*network key is another"), 20))
 
 
 def refused_there():

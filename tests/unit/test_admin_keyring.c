@@ -233,7 +233,7 @@ static void test_pin(void **state)
 
 	(void)state;
 	snprintf(text, sizeof(text),
-		 "\"state\":\"waiting\",\"mode\":\"opportunistic\",\"ownMode\":false,\"pinned\":true,"
+		 "\"state\":\"idle\",\"mode\":\"opportunistic\",\"ownMode\":false,\"pinned\":true,"
 		 "\"pinnedUntil\":%lld,\"handshake\":false,\"since\":null,",
 		 (long long)w->pin_end_s);
 	assert_says(w, w->address, text);
@@ -251,7 +251,7 @@ static void test_mode(void **state)
 	(void)state;
 	assert_change(w, w->other, "mode", "{\"mode\":\"require\"}", 204);
 	assert_int_equal(w->modes_set, 1);
-	assert_says(w, w->other, "\"state\":\"waiting\",\"mode\":\"require\",\"ownMode\":true,\"pinned\":false,");
+	assert_says(w, w->other, "\"state\":\"idle\",\"mode\":\"require\",\"ownMode\":true,\"pinned\":false,");
 	assert_change(w, w->other, "mode", "{\"mode\":\"default\"}", 204);
 	assert_int_equal(w->modes_gone, 1);
 	assert_change(w, "249::1", "mode", "{\"mode\":\"off\"}", 404);

@@ -83,6 +83,36 @@ static void test_list(void **state)
 			       "\"keyAgeSeconds\":null,"));
 }
 
+/* Without a session, and nothing leaves otherwise: it waits, or nobody wants anything. */
+static void test_list_states(void **state)
+{
+	static const struct {
+		enum session_way way;
+		bool waiting, wanted;
+		const char *name;
+	} table[] = {
+		{SESSION_BY_NONE, false, false, "idle"},     {SESSION_BY_NONE, true, false, "waiting"},
+		{SESSION_BY_NONE, false, true, "waiting"},   {SESSION_BY_NONE, true, true, "waiting"},
+		{SESSION_BY_STATIC, false, false, "static"}, {SESSION_BY_STATIC, true, true, "static"},
+		{SESSION_BY_KEY, false, false, "session"},   {SESSION_BY_KEY, true, true, "session"},
+	};
+	struct admin_world *w = *state;
+
+	w->keyring.view_count = 1;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct keyring_view *v = &w->keyring.views[0];
+		char want[64];
+
+		*v = admin_peer(1);
+		v->session.policy.way = table[i].way;
+		v->session.waiting = table[i].waiting;
+		v->session.wanted = table[i].wanted;
+		snprintf(want, sizeof(want), "\"state\":\"%s\"", table[i].name);
+		assert_non_null(strstr(admin_ask(w, admin_sessions, 200), want));
+		admin_forget(w);
+	}
+}
+
 static void test_list_pieces(void **state)
 {
 	struct admin_world *w = *state;
@@ -169,16 +199,17 @@ static void test_totals(void **state)
 	w->keyring.mode = SESSION_OPPORTUNISTIC;
 	w->keyring.totals = (struct keyring_totals){.live = 12,
 						    .static_only = 3,
-						    .held = 1,
+						    .held = 6,
+						    .idle = 5,
 						    .pins = 10,
 						    .waiting = 2,
 						    .refused_static = 7,
 						    .second_keys = 8};
 	admin_ask(w, admin_get, 200);
-	assert_non_null(strstr(w->r.text,
-			       ",\"sessions\":{\"mode\":\"opportunistic\",\"networkKey\":false,"
-			       "\"stateLasting\":true,\"session\":12,\"static\":3,\"waiting\":1,\"pinned\":10,"
-			       "\"handshakes\":2,\"refusedStatic\":7,\"refusedSecondKeys\":8}}"));
+	assert_non_null(strstr(
+		w->r.text, ",\"sessions\":{\"mode\":\"opportunistic\",\"networkKey\":false,"
+			   "\"stateLasting\":true,\"session\":12,\"static\":3,\"waiting\":1,\"idle\":5,\"pinned\":10,"
+			   "\"handshakes\":2,\"refusedStatic\":7,\"refusedSecondKeys\":8}}"));
 	admin_forget(w);
 	w->keyring.mode = SESSION_REQUIRE;
 	w->keyring.network_key = true;
@@ -345,10 +376,9 @@ static void test_modes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_list),      TEST(test_list_pieces), TEST(test_list_limits),
-		TEST(test_list_many), TEST(test_totals),      TEST(test_addresses),
-		TEST(test_errors),    TEST(test_release_all), TEST(test_release_private),
-		TEST(test_modes),
+		TEST(test_list),	TEST(test_list_pieces),	    TEST(test_list_limits), TEST(test_list_states),
+		TEST(test_list_many),	TEST(test_totals),	    TEST(test_addresses),   TEST(test_errors),
+		TEST(test_release_all), TEST(test_release_private), TEST(test_modes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

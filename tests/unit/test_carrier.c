@@ -100,20 +100,49 @@ static void answers(void **state)
 	assert_int_equal(key.carrier_s, worker_now_s(w) + 10);
 }
 
-static void of_all_peers(void **state)
+/* Uses up what all peers have together in this second. */
+static void crowd(void)
 {
 	struct key_slot peer = {0};
 	uint32_t passed = 0;
 
-	(void)state;
-	for (uint32_t i = 0; i < LIMIT_HANDSHAKES + 100; i++) {
+	for (uint32_t i = 0; passed < LIMIT_HANDSHAKES; i++) {
 		if (i % 50 == 0)
 			peer = (struct key_slot){.net64 = i};
 		passed += !init_of(&peer, i + 1, 0);
+		assert_int_equal(passed, i + 1);
 	}
-	assert_int_equal(passed, LIMIT_HANDSHAKES);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(init_of(&peer, 1000000 + i, 0), STAT_drop_handshake_rate);
+}
+
+static void of_all_peers(void **state)
+{
+	(void)state;
+	assert_int_equal(init_of(&key, 1, 0), 0);
 	next_second();
-	assert_int_equal(init_of(&peer, 100000, 0), 0);
+	crowd();
+	next_second();
+	assert_int_equal(init_of(&key, 2, 0), 0);
+}
+
+/* A crowd of strangers, of whom each keeps within its own rate, does not silence a peer: its first ones pass. A replay
+ * does not. */
+static void a_peer_in_a_crowd(void **state)
+{
+	(void)state;
+	assert_int_equal(init_of(&key, 100, 0), 0);
+	next_second();
+	crowd();
+	assert_int_equal(init_of(&key, 100, 0), STAT_drop_handshake_rate);
+	for (uint32_t i = 1; i <= LIMIT_HANDSHAKE_SURE; i++) {
+		assert_int_equal(init_of(&key, 100, i), 0);
+		assert_int_equal(answer(WIRE_USER_RESP), 0);
+	}
+	assert_int_equal(init_of(&key, 101, 0), STAT_drop_handshake_rate);
+	assert_int_equal(answer(WIRE_USER_RESP), STAT_drop_handshake_rate);
+	next_second();
+	assert_int_equal(init_of(&key, 101, 0), 0);
 }
 
 /* What comes in a session cannot be replayed. */
@@ -136,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stale_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(of_all_peers, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_peer_in_a_crowd, setup, teardown),
 		cmocka_unit_test_setup_teardown(control_is_not_bounded, setup, teardown),
 	};
 

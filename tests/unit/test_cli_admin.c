@@ -267,7 +267,23 @@ static void test_token(void **state)
 		"\"tun\"," \
 		"\"aead\":\"ipsec-mb\",\"sinceSeconds\":60}],\"store\":{" store ",\"bytes\":2048}," \
 		"\"counts\":{\"links\":1,\"routes\":20,\"routesSelected\":9,\"messages\":3}," \
-		"\"sessions\":{\"session\":12,\"pinned\":10,\"static\":3,\"waiting\":1,\"stateLasting\":true}}"
+		"\"sessions\":{\"session\":12,\"pinned\":10,\"static\":3,\"waiting\":1,\"idle\":9,\"stateLasting\":" \
+		"true}}"
+
+/* Those that need attention stand first, then sessions, the static key, and the idle. */
+#define SESSION(n, state, refused, keys) \
+	"{\"address\":\"200:" #n "::1\",\"state\":\"" state "\",\"refusedStatic\":" #refused \
+	",\"refusedSecondKeys\":" #keys "}"
+static const char sessions[] =
+	JSON_OK "[" SESSION(7, "idle", 0, 0) "," SESSION(6, "static", 0, 0) "," SESSION(5, "session", 0, 0) "," SESSION(
+		4, "session", 0, 2) "," SESSION(3, "idle", 1, 0) "," SESSION(2, "waiting", 0, 0) "]";
+#define SESSION_LINE(n, state, refused, keys) \
+	"session\t200:" #n "::1\t" state "\t-\t-\t-\t-\t-\t-\t-\t" #refused "\t" #keys "\n"
+#define SESSION_LINES \
+	SESSION_LINE(2, "waiting", 0, 0) \
+	SESSION_LINE(3, "idle", 1, 0) \
+	SESSION_LINE(4, "session", 0, 2) SESSION_LINE(5, "session", 0, 0) SESSION_LINE(6, "static", 0, 0) \
+		SESSION_LINE(7, "idle", 0, 0)
 
 static void test_status(void **state)
 {
@@ -275,6 +291,7 @@ static void test_status(void **state)
 					 {TEXT_OK "[+]node ok\n", 0, false},
 					 {NODE("\"ok\":true,\"trouble\":\"\""), 0, false},
 					 {peers, 0, false},
+					 {sessions, 0, false},
 					 {0}};
 	struct result *r = run_with(&pipe_config, healthy, WORDS("status"));
 
@@ -285,7 +302,8 @@ static void test_status(void **state)
 			    "state\thealthy\naddress\t200:1::1\nsubnet\t200:1::/64\npublic key\taa\nversion\t1.0\n"
 			    "network\t200\nup\t3700\ntun\ttun0\nforwarder\ttun, ipsec-mb, for 60s\npeers\t3\n"
 			    "peers up\t1\nroutes\t20\nroutes in use\t9\ninbox\t3\nstore\t2048\n"
-			    "sessions\t12 (10 pinned), 3 static, 1 waiting\n");
+			    "sessions\t12, 3 static, 1 waiting, 9 idle; 10 pinned\n" SESSION_LINES);
+	assert_request(r, 4, "GET /api/v1/admin/sessions?limit=1000 HTTP/1.1\r\n" HOST "\r\n");
 	assert_request(r, 1, "GET /readyz?verbose HTTP/1.1\r\n" HOST "\r\n");
 	result_free(r);
 	r = run_with(&wide, healthy, WORDS("status"));
@@ -293,23 +311,27 @@ static void test_status(void **state)
 	assert_non_null(strstr(r->out, "\nup              1h1m\n"));
 	assert_non_null(strstr(r->out, "\nstore           2.0KiB\n"));
 	assert_non_null(strstr(r->out, "\nforwarder       tun, ipsec-mb, for 1m0s\n"));
+	assert_non_null(strstr(r->out, "idle; 10 pinned\n\nADDRESS   STATE"));
+	assert_non_null(strstr(r->out, "\nand 19 more: mycelium sessions\n"));
 	result_free(r);
 	r = run_with(&pipe_config, healthy, WORDS("status", "--json"));
 	assert_ptr_equal(strstr(r->out, "{\"schema\":1,\"state\":\"healthy\",\"reasons\":[],"
 					"\"peers\":{\"known\":3,\"up\":1},\"node\":{\"nodeSubnet\":"),
 			 r->out);
-	assert_string_equal(r->out + r->out_len - 4, "}}}\n");
+	assert_non_null(strstr(r->out, "\"stateLasting\":true}},\"sessions\":[{\"address\":\"200:7::1\","));
+	assert_string_equal(r->out + r->out_len - 4, "}]}\n");
 	result_free(r);
 }
 
 static void test_status_degraded(void **state)
 {
-	struct result *r = run_with(
-		&pipe_config,
-		ANSWERS({TEXT_OK, 0, false},
-			{UNREADY "[+]api ok\n[-]node failed: it\x1bstarts\n[-]x failed: y\n", 0, false},
-			{NODE("\"ok\":false,\"trouble\":\"disk full\""), 0, false}, {JSON_OK "[{}]", 0, false}),
-		WORDS("status"));
+	struct result *r =
+		run_with(&pipe_config,
+			 ANSWERS({TEXT_OK, 0, false},
+				 {UNREADY "[+]api ok\n[-]node failed: it\x1bstarts\n[-]x failed: y\n", 0, false},
+				 {NODE("\"ok\":false,\"trouble\":\"disk full\""), 0, false}, {JSON_OK "[{}]", 0, false},
+				 {JSON_OK "[]", 0, false}),
+			 WORDS("status"));
 
 	(void)state;
 	assert_int_equal(r->exit_code, 1);
@@ -330,11 +352,11 @@ static void test_status_degraded(void **state)
 
 static void test_status_store(void **state)
 {
-	struct result *r =
-		run_with(&pipe_config,
-			 ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false},
-				 {NODE("\"ok\":false,\"trouble\":\"disk full\""), 0, false}, {peers, 0, false}),
-			 WORDS("status"));
+	struct result *r = run_with(&pipe_config,
+				    ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false},
+					    {NODE("\"ok\":false,\"trouble\":\"disk full\""), 0, false},
+					    {peers, 0, false}, {JSON_OK "[]", 0, false}),
+				    WORDS("status"));
 
 	(void)state;
 	assert_int_equal(r->exit_code, 1);
@@ -349,7 +371,7 @@ static void test_status_sessions(void **state)
 		const char *node, *end;
 	} rows[] = {
 		{JSON_OK "{\"sessions\":{\"session\":0,\"pinned\":2,\"static\":1,\"stateLasting\":false}}",
-		 "\nsessions\t0 (2 pinned), 1 static, - waiting\n"
+		 "\nsessions\t0, 1 static, - waiting, - idle; 2 pinned\n"
 		 "warning\tpins are lost at a reboot: the state folder is on a tmpfs\n"},
 		{JSON_OK "{\"sessions\":null}", "\nsessions\tnone: this machine cannot make them\n"},
 		{JSON_OK "{\"sessions\":[]}", "\nsessions\t-\n"},
@@ -357,15 +379,49 @@ static void test_status_sessions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct result *r = run_with(
-			&pipe_config,
-			ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false}, {rows[i].node, 0, false}, {peers, 0, false}),
-			WORDS("status"));
+		struct result *r = run_with(&pipe_config,
+					    ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false}, {rows[i].node, 0, false},
+						    {peers, 0, false}, {JSON_OK "[]", 0, false}),
+					    WORDS("status"));
 
 		assert_int_equal(r->exit_code, 0);
 		assert_string_equal(r->out + r->out_len - strlen(rows[i].end), rows[i].end);
 		result_free(r);
 	}
+}
+
+/* Of many, the first twenty: the last of the list is the one that waits. */
+static void test_status_many(void **state)
+{
+	char list[8192] = JSON_OK "[";
+	struct result *r;
+	const char *line;
+	int lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 24; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s,", SESSION(5, "session", 0, 0));
+	strcat(list, SESSION(2, "waiting", 0, 0) "]");
+	r = run_with(&pipe_config,
+		     ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false}, {JSON_OK "{\"sessions\":{}}", 0, false},
+			     {peers, 0, false}, {list, 0, false}),
+		     WORDS("status"));
+	assert_int_equal(r->exit_code, 0);
+	line = strstr(r->out, "\nsession\t");
+	assert_non_null(line);
+	assert_memory_equal(line + 1, SESSION_LINE(2, "waiting", 0, 0), strlen(SESSION_LINE(2, "waiting", 0, 0)));
+	for (; line; line = strstr(line + 1, "\nsession\t"))
+		lines++;
+	assert_int_equal(lines, 20);
+	result_free(r);
+	/* The list cannot be had: nothing is told of it, and the line on err says why. */
+	r = run_with(&pipe_config,
+		     ANSWERS({TEXT_OK, 0, false}, {TEXT_OK, 0, false}, {JSON_OK "{\"sessions\":{}}", 0, false},
+			     {peers, 0, false}, {"HTTP/1.1 503 X\r\n\r\n", 0, false}),
+		     WORDS("status"));
+	assert_int_equal(r->exit_code, 3);
+	assert_one_line(r, "Error: ", "(503)");
+	result_free(r);
 }
 
 static void test_status_down_or_unknown(void **state)
@@ -383,7 +439,7 @@ static void test_status_down_or_unknown(void **state)
 	assert_int_equal(r->exit_code, 3);
 	assert_string_equal(r->out,
 			    "{\"schema\":1,\"state\":\"unknown\",\"reasons\":[],\"peers\":{\"known\":0,\"up\":0},"
-			    "\"node\":null}\n");
+			    "\"node\":null,\"sessions\":null}\n");
 	assert_one_line(r, "Error: ", "wants a token");
 	result_free(r);
 	r = run("garbage\n", WORDS("status"));
@@ -433,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_status),	      cmocka_unit_test(test_status_degraded),
 		cmocka_unit_test(test_status_store),  cmocka_unit_test(test_status_down_or_unknown),
 		cmocka_unit_test(test_find_api),      cmocka_unit_test(test_status_sessions),
+		cmocka_unit_test(test_status_many),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

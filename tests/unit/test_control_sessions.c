@@ -87,6 +87,32 @@ static void it_is_gone_when_no_worker_holds_it(void **state)
 	ctlchild_stop(w, &w->b);
 }
 
+/* One that waits to be wiped has its index until it is gone: its SESSION_GONE would free the row of another one. */
+static void an_index_is_in_use_to_the_end(void **state)
+{
+	const struct ctl_session_key again = session_key(1, 10, CTL_SESSION_SEND);
+	struct ctlchild *w = *state;
+
+	begin(w);
+	give_session(w, &w->a, 1, 10, CTL_SESSION_SEND);
+	give_session(w, &w->a, 1, 11, CTL_SESSION_NEXT);
+	ctlchild_put_tlv(&w->a, VIA, CTLCHILD_GATE_EPOCH, "", 0);
+	ctlpeer_await(&w->a, CTL_TLV);
+	put_del(&w->a, 11);
+	put_del(&w->a, 10);
+	put_session(&w->a, &again);
+	expect_no_gone(&w->a);
+	ctlchild_open_gate(w);
+	expect_gone(&w->a, 11, 0);
+	expect_gone(&w->a, 10, 0);
+	ctlpeer_hang_up(&w->a);
+	ctlpeer_connect(&w->b, w->path);
+	ctlpeer_hello(&w->b, CTL_VERSION);
+	ctlpeer_await(&w->b, CTL_READY);
+	assert_false(ctlpeer_has_seen(&w->b, CTL_SESSION_INFO));
+	ctlchild_stop(w, &w->b);
+}
+
 /* One thing is wrong with each. */
 static struct ctl_session_key spoilt(int how)
 {
@@ -341,6 +367,7 @@ int main(void)
 		CASE(a_key_is_given_moved_and_ended),
 		CASE(the_one_before_is_named),
 		CASE(it_is_gone_when_no_worker_holds_it),
+		CASE(an_index_is_in_use_to_the_end),
 		CASE(what_does_not_fit_is_refused),
 		CASE(a_second_with_the_index_changes_nothing),
 		CASE(before_start_there_are_none),

@@ -221,6 +221,51 @@ static void a_deaf_controld_loses_some(void **state)
 	ctlchild_stop(w, &w->a);
 }
 
+static void flood(struct ctlpeer *c, uint32_t count, const void *bytes, size_t len)
+{
+	const struct ctl_user_down down = down_to("200:2::1");
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (i % 1000 == 0)
+			flush_all(c);
+		assert_true(put(c, &down, bytes, len));
+	}
+	flush_all(c);
+}
+
+static void await_all(const struct ctlchild *w, uint64_t count)
+{
+	while (stat_of(w, STAT_user_received) + stat_of(w, STAT_drop_ctl_full) < count)
+		poll(NULL, 0, 1);
+}
+
+/* Messages leave room for handshakes. */
+static void a_deaf_controld_hears_of_handshakes(void **state)
+{
+	enum { LONG = 3 * MANY, SHORT = 1000 };
+	static const uint8_t bytes[MANY_BYTES], init[136];
+	struct ctlchild *w = *state;
+	struct ctl_user_down down = down_to("200:2::1");
+	uint64_t received;
+
+	begin(w);
+	ctlpeer_sync(&w->a);
+	flood(&w->a, LONG, bytes, sizeof(bytes));
+	flood(&w->a, SHORT, bytes, 1);
+	await_all(w, LONG + SHORT);
+	received = stat_of(w, STAT_user_received);
+	assert_in_range(received, 1, LONG + SHORT - 1);
+	down.type = WIRE_USER_INIT;
+	assert_true(put(&w->a, &down, init, sizeof(init)));
+	flush_all(&w->a);
+	await_all(w, LONG + SHORT + 1);
+	assert_int_equal(stat_of(w, STAT_user_received), received + 1);
+	for (uint64_t i = 0; i < received; i++)
+		ctlpeer_await(&w->a, CTL_USER_UP);
+	expect_up(&w->a, &down, 1, init, sizeof(init));
+	ctlchild_stop(w, &w->a);
+}
+
 static void without_controld_it_is_counted(void **state)
 {
 	struct ctlchild *w = *state;
@@ -249,7 +294,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(the_worker_of_the_route_gets_it), CASE(what_makes_sessions_goes_the_same_way),
 		CASE(what_does_not_fit_is_refused),    CASE(many_at_once_arrive),
-		CASE(a_deaf_controld_loses_some),      CASE(without_controld_it_is_counted),
+		CASE(a_deaf_controld_loses_some),      CASE(a_deaf_controld_hears_of_handshakes),
+		CASE(without_controld_it_is_counted),
 	};
 
 	if (sodium_init() < 0)

@@ -163,6 +163,7 @@ static void test_user_data_apart(void **state)
 			break;
 	}
 	assert_int_equal(user, LIMIT_CTL_USER_BYTES / 1360);
+	assert_int_equal(ctlsock_user_room(p->a), LIMIT_CTL_USER_BYTES % 1360);
 	assert_false(ctlsock_put(p->a, CTL_USER_UP, &up, sizeof(up), tail, sizeof(tail)));
 	while (ctlsock_put(p->a, CTL_TLV, &tlv, sizeof(tlv), tail, sizeof(tail)))
 		other++;
@@ -181,6 +182,7 @@ static void test_user_data_apart(void **state)
 		assert_memory_equal(down.dst.b, &i, sizeof(i));
 	}
 	assert_int_equal(ctlsock_queued(p->a), 0);
+	assert_int_equal(ctlsock_user_room(p->a), LIMIT_CTL_USER_BYTES);
 }
 
 static void test_reads_sixteen(void **state)

@@ -299,6 +299,7 @@ static void test_network_keys(void **state)
 		want(a, &b->self);
 		assert_int_equal(held_at(b, CTL_SESSION_SEND) != NULL, cases[i].meets);
 		assert_int_equal(held_at(a, CTL_SESSION_SEND) != NULL, cases[i].meets);
+		assert_int_equal(a->kinds[SESSION_MISMATCH], cases[i].meets ? 0 : 1);
 		if (cases[i].a) {
 			a->announced = b->self;
 			assert_int_equal(keyring_set_mode(a->k, b->self.net64, &off, w->t), -EPERM);

@@ -63,7 +63,7 @@ struct side {
 	struct node announced; /* by the network; net64 0: none */
 	size_t keys_told, moves, dels, policies, users, events, pin_sets, pin_dels;
 	struct session_event event; /* told last */
-	size_t kinds[SESSION_UNRELEASED + 1];
+	size_t kinds[SESSION_MISMATCH + 1];
 	bool deaf; /* what comes is lost */
 };
 
@@ -255,8 +255,8 @@ static inline void told_pin_set(void *ctx, const struct record_pin *p)
 
 	s->pin_sets++;
 	at = at ? at : pin_at(s, 0);
-	assert_non_null(at);
-	*at = *p;
+	if (at) /* of a crowd only the first are kept */
+		*at = *p;
 }
 
 static inline void told_pin_del(void *ctx, uint64_t net64)

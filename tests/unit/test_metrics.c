@@ -189,6 +189,7 @@ static void assert_sessions(const struct admin_world *w)
 	assert_has(w, "mycelium_sessions{state=\"session\"} 20");
 	assert_has(w, "mycelium_sessions{state=\"static\"} 21");
 	assert_has(w, "mycelium_sessions{state=\"waiting\"} 22");
+	assert_has(w, "mycelium_sessions{state=\"idle\"} 19");
 	assert_has(w, "mycelium_session_pins 23");
 	assert_has(w, "mycelium_session_handshakes_pending 24");
 	assert_has(w, "mycelium_session_keys 25");
@@ -242,7 +243,7 @@ static void test_values(void **state)
 	w->peers[2] = (struct api_peer){.flags = CTL_LINK_INBOUND, .up = true};
 	w->peer_count = 3;
 	w->keyring.totals = (struct keyring_totals){
-		.live = 20, .static_only = 21, .held = 22, .pins = 23, .waiting = 24, .rows = 25};
+		.live = 20, .static_only = 21, .held = 41, .idle = 19, .pins = 23, .waiting = 24, .rows = 25};
 	w->keyring.totals.refused_static = 26;
 	w->keyring.totals.second_keys = 27;
 	w->api.requests = 12;

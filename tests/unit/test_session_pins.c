@@ -46,7 +46,7 @@ static void test_clock_not_set(void **state)
 	/* Now the clock is set. */
 	w->t.real_ns = REAL_NS;
 	assert_policy(w, &f, SESSION_BY_NONE, true);
-	stamp_at(&f, w->t.real_ns);
+	stamp_at(&f, w->t.real_ns + 1);
 	(void)far_session(w, &f);
 	assert_int_equal(pin_of(w, &f)->first_ns, stored.first_ns);
 	assert_int_equal(pin_of(w, &f)->last_ns, REAL_NS);

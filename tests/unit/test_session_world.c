@@ -75,6 +75,29 @@ static void test_pending_is_no_key(void **state)
 	world_free(w);
 }
 
+/* All keys end, because the machine was cloned: its twin waits with the same ephemeral, so that what is pending is not
+ * to become a key, which both would seal with. */
+static void test_pending_lost(void **state)
+{
+	struct world *w = world_default();
+	struct far f = far_of(w, 2);
+	const uint32_t index = far_session(w, &f);
+
+	(void)state;
+	pass_ms(w, 170000); /* a session that is to be renewed: nobody asked for it lately */
+	report(w, index, true, true);
+	pass_ms(w, 10000);
+	(void)session_tick(w->c, w->t);
+	far_write_resp(w, &f, &w->said[w->said_count - 1]);
+	session_keys_lost(w->c, w->t);
+	assert_int_equal(session_load(w->c).pending, 0);
+	far_give_resp(w, &f);
+	assert_int_equal(w->key_count, 1);
+	assert_int_equal(session_count(w->c, SESSION_RESP_UNASKED), 1);
+	(void)far_wanted_session(w, &f); /* one that is begun afterwards */
+	world_free(w);
+}
+
 /* No INIT and no RESP that would make a key which nobody can take; what waits is not given up. */
 static void test_no_room(void **state)
 {
@@ -226,18 +249,81 @@ static void test_released_without_key(void **state)
 	world_free(w);
 }
 
+/* The key goes after the first was told: hands are shaken again, and all three are told in the new session. */
+static void test_release_anew(void **state)
+{
+	struct world *w = world_default();
+	struct far f = far_of(w, 2);
+
+	(void)state;
+	(void)far_session(w, &f);
+	session_set_mode(w->c, SESSION_OFF, w->t);
+	assert_int_equal(session_release(w->c, &f.n.pk, w->t), 0);
+	pass_ms(w, 500);
+	w->said_count = 0;
+	session_keys_lost(w->c, w->t);
+	assert_int_equal(said_since(w, 0, SESSION_INIT), 1);
+	pass_ms(w, 700);
+	(void)far_answer(w, &f);
+	assert_false(was_told(w, SESSION_RELEASED));
+	pass_ms(w, 3000);
+	(void)session_tick(w->c, w->t);
+	assert_true(was_told(w, SESSION_RELEASED));
+	assert_int_equal(said_since(w, 0, SESSION_CONTROL), 4); /* and KEEPALIVE */
+	assert_int_equal(session_load(w->c).pins, 0);
+	world_free(w);
+}
+
+/* Under `require` static packets of strangers make INITs: they keep nobody out whom we send to. */
+static void test_pending_strangers(void **state)
+{
+	struct world *w = world_new();
+	const struct node n = node_of(2), other = node_of(3);
+
+	(void)state;
+	w->config.mode = SESSION_REQUIRE;
+	w->config.limits.pending = 2;
+	world_start(w);
+	for (uint32_t i = 0; i < 8; i++) {
+		const struct node stranger = node_of(10 + i);
+
+		assert_false(session_static(w->c, &stranger.pk, 100, w->t));
+	}
+	assert_int_equal(w->said_count, 2);
+	session_want(w->c, &n.pk, w->t);
+	assert_true(pubkey_eq(&said_last(w, SESSION_INIT)->out.pk, &n.pk));
+	session_want(w->c, &other.pk, w->t);
+	assert_true(pubkey_eq(&said_last(w, SESSION_INIT)->out.pk, &other.pk));
+	assert_int_equal(w->said_count, 4);
+	assert_int_equal(session_load(w->c).pending, 2);
+	/* Among their like nobody is displaced, nor by strangers. */
+	for (uint32_t i = 0; i < 8; i++) {
+		const struct node more = node_of(20 + i);
+
+		if (i % 2)
+			session_want(w->c, &more.pk, w->t);
+		else
+			assert_false(session_static(w->c, &more.pk, 100, w->t));
+	}
+	assert_int_equal(w->said_count, 4);
+	world_free(w);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_lost),
 		cmocka_unit_test(test_send_lost),
 		cmocka_unit_test(test_pending_is_no_key),
+		cmocka_unit_test(test_pending_lost),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_stray_known),
 		cmocka_unit_test(test_owed),
 		cmocka_unit_test(test_unanswered),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_released_without_key),
+		cmocka_unit_test(test_release_anew),
+		cmocka_unit_test(test_pending_strangers),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,8 @@ static void fill_and_empty(struct world *w, size_t large, size_t small)
 	last = fill(w, 3200, small);
 	world_reopen(w);
 	assert_int_equal(w->found_messages, kept + last - 3199);
+	/* What it does at its start is over: nothing tidies up between the deletions and the addition. */
+	world_sync(w);
 	/* On the full disk all can be deleted, and then there is room again. */
 	for (uint64_t row = 3100; row <= last; row++)
 		store_del_message(w->store, row);

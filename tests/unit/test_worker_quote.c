@@ -158,6 +158,8 @@ static void test_quotes(void **state)
 	report(a, &s, 3, &first);
 	expect_told(w, &packet);
 	assert_int_equal(world_stat(w, STAT_icmp_delivered), 5);
+	/* C sent none of them. */
+	assert_int_equal(__atomic_load_n(&session_peer(w, "C")->opened, __ATOMIC_RELAXED), 0);
 	/* None of all that touched a window. */
 	assert_int_equal(w->f.lanes->row[two.row].receive[0].greatest, 0);
 	/* The one before the one before. */

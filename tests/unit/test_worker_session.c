@@ -2,8 +2,28 @@
 /* One real worker, frames that come in sessions: opened once, given to whom they are for; what is not believed, and
  * what of it control is told. */
 #include "tests/unit/worker_sessions.h"
+/* worker_sessions.h knows in which order. */
+#include "fastpath/worker_state.h"
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { INDEX = 0x1234, OTHER = 0x4321, INIT_BYTES = 136 };
+
+static const struct worker *watched; /* NULL: nobody looks */
+static unsigned calls, calls_with_flag; /* atomic: of sendmsg() by that worker, and while it held a window's flag */
+
+/* In the place of libc's. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	const struct worker *const w = __atomic_load_n(&watched, __ATOMIC_ACQUIRE);
+
+	if (w && pthread_equal(w->thread, pthread_self())) {
+		__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&calls_with_flag, w->opener.held != NULL, __ATOMIC_RELAXED);
+	}
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
 
 static int setup(void **state)
 {
@@ -36,6 +56,44 @@ static struct world_frame frame_of(uint8_t type, const uint8_t *body, size_t len
 static void write_frame(int fd, const struct world_packet *frame)
 {
 	world_write(fd, frame->bytes, frame->len);
+}
+
+/* Others wait for the flag of a window in a short loop: it is not held over a call, whatever comes between the packets
+ * of the session. */
+static void test_flag_is_let_go(void **state)
+{
+	enum { PAIRS = 2 * LINK_RUN_IOVS };
+	struct world *w = *state;
+	static struct world_packet mine, through;
+	static uint8_t bytes[PAIRS * 2 * 200];
+	const struct session s = session_add(w, "A", INDEX, SKEY_STATE_SEND);
+	const uint8_t body[4] = {0};
+	struct world_frame f = frame_of(WIRE_USER_CONTROL, body, sizeof(body));
+	size_t len = 0;
+	int a, c;
+
+	world_neighbours(w, &a, &c);
+	settle(a, c);
+	world_seal(&(struct world_frame){.from = "A", .to = "C", .pair = "AC", .hop_limit = 64, .body = body, .len = 4},
+		   &through);
+	for (uint64_t i = 0; i < PAIRS; i++) {
+		session_seal(&s, 0, i, &f, &mine);
+		memcpy(bytes + len, mine.bytes, mine.len);
+		len += mine.len;
+		memcpy(bytes + len, through.bytes, through.len);
+		len += through.len;
+	}
+	__atomic_store_n(&watched, w->f.workers[0], __ATOMIC_RELEASE);
+	world_write(a, bytes, len);
+	for (unsigned i = 0; i < PAIRS; i++)
+		world_next_data(c, &mine);
+	settle(a, c);
+	__atomic_store_n(&watched, NULL, __ATOMIC_RELEASE);
+	assert_int_equal(world_stat(w, STAT_session_opened), PAIRS);
+	assert_int_not_equal(__atomic_load_n(&calls, __ATOMIC_RELAXED), 0);
+	assert_int_equal(__atomic_load_n(&calls_with_flag, __ATOMIC_RELAXED), 0);
+	close(a);
+	close(c);
 }
 
 /* Neither the static key nor a route is needed. */
@@ -356,6 +414,7 @@ static void test_handshakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_flag_is_let_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_static_after_all, setup, teardown),

@@ -415,8 +415,51 @@ static void test_mail_full(void **state)
 	assert_int_equal(up.tlv.link, 1);
 	while (has_up(w))
 		given++;
-	assert_in_range(given, LIMIT_CTL_USER_BYTES / BYTES - 2, LIMIT_CTL_USER_BYTES / BYTES);
+	assert_in_range(given, (LIMIT_CTL_USER_BYTES - LIMIT_CTL_HANDSHAKE_BYTES) / BYTES - 2,
+			LIMIT_CTL_USER_BYTES / BYTES);
 	assert_int_equal(world_stat(w, STAT_drop_ctl_full), COUNT - given);
+	close(a);
+	close(c);
+}
+
+/* Messages leave room for handshakes. */
+static void test_mail_full_of_messages(void **state)
+{
+	static const struct {
+		size_t len;
+		int count;
+	} messages[] = {{60000, LIMIT_CTL_USER_BYTES / 60000 + 10}, {1000, 100}, {8, 1000}};
+	struct world *w = *state;
+	static struct world_packet frame;
+	static uint8_t body[60000];
+	struct world_frame f = {
+		.from = "A", .to = "B", .pair = "AB", .type = WIRE_USER_MESSAGE, .hop_limit = 64, .body = body};
+	struct ctl_user_up up;
+	uint64_t dropped;
+	int a, c;
+
+	world_neighbours(w, &a, &c);
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		f.len = messages[i].len;
+		world_seal(&f, &frame);
+		for (int n = 0; n < messages[i].count; n++)
+			world_write(a, frame.bytes, frame.len);
+	}
+	world_settle(a, c, "C");
+	dropped = world_stat(w, STAT_drop_ctl_full);
+	assert_int_not_equal(dropped, 0);
+	f.type = WIRE_USER_INIT;
+	f.len = 136;
+	world_seal(&f, &frame);
+	world_write(a, frame.bytes, frame.len);
+	world_settle(a, c, "C");
+	world_settle(a, c, "C");
+	assert_int_equal(world_stat(w, STAT_drop_ctl_full), dropped);
+	do
+		next_up(w, &up, body, sizeof(body));
+	while (up.type == WIRE_USER_MESSAGE);
+	assert_int_equal(up.type, WIRE_USER_INIT);
+	assert_false(has_up(w));
 	close(a);
 	close(c);
 }
@@ -434,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_opened_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_opened_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mail_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mail_full_of_messages, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

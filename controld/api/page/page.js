@@ -137,7 +137,7 @@ function fillTable(id, rows) {
 function sessionLine(sessions) {
 	if (!sessions)
 		return ["Sessions", "none: this machine cannot make them", "wait"];
-	const counts = `${sessions.session} (${sessions.pinned} pinned), ${sessions.static} static, ${sessions.waiting} waiting`;
+	const counts = `${sessions.session} in a session, ${sessions.static} static, ${sessions.waiting} waiting, ${sessions.idle} idle; ${sessions.pinned} pinned`;
 	return sessions.stateLasting ? ["Sessions", counts, ""]
 		: ["Sessions", `${counts}; pins are lost at a reboot: the state folder is on a tmpfs`, "wait"];
 }
@@ -195,6 +195,19 @@ function peerRow(p) {
 	];
 }
 
+// In UTC; to the minute, if it is less than two days away.
+function pinEnd(seconds) {
+	const soon = 1000 * seconds - Date.now() < 2 * 86400 * 1000;
+	return new Date(1000 * seconds).toISOString().slice(0, soon ? 16 : 10).replace("T", " ");
+}
+
+// Those that need attention stand first.
+function sessionRank(s) {
+	if (s.state === "waiting")
+		return 0;
+	return s.refusedStatic || s.refusedSecondKeys ? 1 : 2 + ["session", "static", "idle"].indexOf(s.state);
+}
+
 function sessionRow(s) {
 	const kinds = {session: "good", waiting: "wait"};
 	const refused = [[s.refusedStatic, "static"], [s.refusedSecondKeys, "other keys"]].filter(([count]) => count);
@@ -202,7 +215,7 @@ function sessionRow(s) {
 		s.address,
 		[s.releasing ? "being released" : s.state, kinds[s.state] || ""],
 		s.mode,
-		s.pinnedUntil === null ? "" : new Date(1000 * s.pinnedUntil).toISOString().slice(0, 10),
+		s.pinnedUntil === null ? "" : pinEnd(s.pinnedUntil),
 		s.ageSeconds === null ? "" : duration(s.ageSeconds),
 		`${s.sealedPackets + s.staticSealed} packets`,
 		`${s.openedPackets + s.staticOpened} packets`,
@@ -211,9 +224,10 @@ function sessionRow(s) {
 }
 
 function fillSessions(totals, sessions) {
-	const count = totals ? totals.session + totals.static + totals.waiting : 0;
+	const count = totals ? totals.session + totals.static + totals.waiting + totals.idle : 0;
 	at("session-card").hidden = !totals;
 	setText(at("session-count"), sessions.length < count ? `the first ${sessions.length} of ${count}` : `${sessions.length}`);
+	sessions.sort((a, b) => sessionRank(a) - sessionRank(b) || (a.address < b.address ? -1 : 1));
 	fillTable("sessions", sessions.map(sessionRow));
 }
 
