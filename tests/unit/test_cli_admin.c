@@ -282,8 +282,8 @@ static const char sessions[] =
 #define SESSION_LINES \
 	SESSION_LINE(2, "waiting", 0, 0) \
 	SESSION_LINE(3, "idle", 1, 0) \
-	SESSION_LINE(4, "session", 0, 2) SESSION_LINE(5, "session", 0, 0) SESSION_LINE(6, "static", 0, 0) \
-		SESSION_LINE(7, "idle", 0, 0)
+	SESSION_LINE(4, "session", 0, 2) \
+	SESSION_LINE(5, "session", 0, 0) SESSION_LINE(6, "static", 0, 0) SESSION_LINE(7, "idle", 0, 0)
 
 static void test_status(void **state)
 {
