@@ -42,8 +42,8 @@ static const char *const schema[] = {
 	"len INTEGER NOT NULL, checksum BLOB NOT NULL, arrived_s INTEGER NOT NULL, chunks INTEGER NOT NULL) STRICT",
 	"CREATE TABLE incoming_part(place INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
 	/* Since version 2. The key is the /64 as a signed number. */
-	"CREATE TABLE pins(net64 INTEGER PRIMARY KEY, public_key BLOB NOT NULL, first_ns INTEGER NOT NULL, "
-	"last_ns INTEGER NOT NULL) STRICT",
+	("CREATE TABLE pins(net64 INTEGER PRIMARY KEY, public_key BLOB NOT NULL, first_ns INTEGER NOT NULL, "
+	 "last_ns INTEGER NOT NULL) STRICT"),
 	"CREATE TABLE modes(net64 INTEGER PRIMARY KEY, public_key BLOB NOT NULL, mode INTEGER NOT NULL) STRICT",
 };
 enum { SCHEMA_TABLES = sizeof(schema) / sizeof(schema[0]), SCHEMA_TABLES_MESSAGES = 6, SCHEMA_NOT_OURS = 2 };
