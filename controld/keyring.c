@@ -99,7 +99,7 @@ struct keyring *keyring_new(const struct keyring_config *c, const struct keyring
 	k->has_network_key = c->network_key_count > 0;
 	k->mode = k->has_network_key ? SESSION_REQUIRE : c->mode;
 	k->t = t;
-	k->sessions = k->downgrades = k->seconds = k->mismatches = k->statics = LOG_LIMIT(1000, 32);
+	k->sessions = k->releases = k->downgrades = k->seconds = k->mismatches = k->statics = LOG_LIMIT(1000, 32);
 	k->refusals = LOG_LIMIT(60000, 8);
 	k->core = session_new(&core, &core_ops, k, t);
 	return k;

@@ -176,7 +176,7 @@ bool keyring_log_event(struct keyring *k, const struct session_event *e)
 		break;
 	case SESSION_RELEASED:
 		end(k, net64);
-		log_limited(&k->sessions, LOG_INFO, "session with %s released: the static key again pk=%s", peer, hex);
+		log_limited(&k->releases, LOG_INFO, "session with %s released: the static key again pk=%s", peer, hex);
 		break;
 	case SESSION_UNRELEASED:
 		log_warn("%s did not answer and was not told of the release: it goes on refusing us; there, run "

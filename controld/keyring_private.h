@@ -95,7 +95,7 @@ struct keyring {
 
 	struct keyring_history *histories, *histories_used;
 	struct keyring_account *accounts, *accounts_used;
-	struct log_limit sessions, downgrades, seconds, mismatches, refusals, statics;
+	struct log_limit sessions, releases, downgrades, seconds, mismatches, refusals, statics;
 };
 
 /* Zeroed; out of memory aborts. */
