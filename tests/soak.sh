@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.." || exit 1
 seconds=$((${HOURS:-1} * 3600))
 targets=$(find tests/fuzz -name 'fuzz_*.c' | wc -l)
 bad=0
+echo "== clang-tidy"
+make -s lint-tidy TIDY_NODES=225000 || bad=1
 echo "== fuzzing, $((seconds / 6)) s, two at a time"
 FUZZ_SECONDS=$((seconds / 3 / targets + 1)) tests/fuzz/run.sh || bad=1
 echo "== simulation, $((seconds / 3)) s"
