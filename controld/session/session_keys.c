@@ -31,8 +31,10 @@ void session_index_draw(struct session_core *c, struct session_index *x, struct 
 
 void session_index_del(struct session_core *c, struct session_index *x)
 {
-	if (x->value)
-		HASH_DEL(c->indices, x);
+	if (!x->value)
+		return;
+	assert(c->indices);
+	HASH_DEL(c->indices, x);
 	x->value = 0;
 }
 
