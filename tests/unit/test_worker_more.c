@@ -5,37 +5,6 @@
 
 enum { INDEX = 0x1234, FRAMES = 100 };
 
-static int setup(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 1, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int setup_two(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 2, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_stop(*state);
-	return 0;
-}
-
-/* Twice: what the worker counts at the end of its turn is seen. */
-static void settle(int a, int c)
-{
-	world_settle(a, c, "C");
-	world_settle(a, c, "C");
-}
-
 /* A peer with a session is still no other. */
 static void test_inner_addresses(void **state)
 {
@@ -53,7 +22,7 @@ static void test_inner_addresses(void **state)
 	world_udp("A", "C", 2, 100, &packet);
 	session_seal(&s, 0, 1, &f, &frame);
 	world_write(a, frame.bytes, frame.len);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_session_opened), 2);
 	assert_int_equal(world_stat(w, STAT_drop_inner_source), 1);
 	assert_int_equal(world_stat(w, STAT_drop_inner_destination), 1);
@@ -143,7 +112,7 @@ static void test_report_about_report(void **state)
 	worn_out(&frame);
 	memcpy(frame.bytes + 8, base.b, sizeof(base.b));
 	world_write(a, frame.bytes, frame.len);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_icmp_suppressed), 1);
 	assert_int_equal(world_stat(w, STAT_icmp_sent), 0);
 	close(a);
@@ -163,7 +132,7 @@ static void test_report_rate(void **state)
 		many.len += frame.len;
 	}
 	world_write(a, many.bytes, many.len);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_icmp_sent) + world_stat(w, STAT_icmp_suppressed), FRAMES);
 	assert_true(world_stat(w, STAT_icmp_sent) >= LIMIT_ICMP_PER_PEER_PER_SECOND);
 	assert_true(world_stat(w, STAT_icmp_suppressed) > 0);
@@ -174,11 +143,11 @@ static void test_report_rate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_inner_addresses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_generation, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_lane, setup_two, teardown),
-		cmocka_unit_test_setup_teardown(test_report_about_report, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_report_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inner_addresses, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_generation, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_one_lane, world_setup_two, world_teardown),
+		cmocka_unit_test_setup_teardown(test_report_about_report, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_report_rate, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,36 +4,6 @@
 
 enum { INDEX = 0x1234, OTHER = 0x4321, C_INDEX = 0x55 };
 
-static int setup(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 1, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int setup_two(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 2, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_stop(*state);
-	return 0;
-}
-
-static void settle(int a, int c)
-{
-	world_settle(a, c, "C");
-	world_settle(a, c, "C");
-}
-
 /* A's frame to C, which goes no further, is reported to A: under that key, or statically where it is NULL. */
 static void expect_report(int a, const struct session *s)
 {
@@ -66,16 +36,16 @@ static void test_reports_leave(void **state)
 	world_neighbours(w, &a, &c);
 	expect_report(a, NULL);
 	session_policy(w, "A", CTL_WAY_HOLD, true);
-	settle(a, c);
+	world_settle_twice(a, c);
 	expect_report(a, NULL);
 	session_send(w, "A", &old);
-	settle(a, c);
+	world_settle_twice(a, c);
 	expect_report(a, NULL);
 	session_send(w, "A", &s);
-	settle(a, c);
+	world_settle_twice(a, c);
 	expect_report(a, &s);
 	session_policy(w, "A", CTL_WAY_STATIC, false);
-	settle(a, c);
+	world_settle_twice(a, c);
 	expect_report(a, &s);
 	assert_int_equal(world_stat(w, STAT_icmp_sent), 5);
 	assert_int_equal(world_stat(w, STAT_session_sealed), 2);
@@ -142,7 +112,7 @@ static void test_quotes(void **state)
 	expect_told(w, &packet);
 	session_send(w, "C", &one);
 	session_policy(w, "C", CTL_WAY_SESSION, true);
-	settle(a, c);
+	world_settle_twice(a, c);
 	sent_to_c(w, c, &packet, &first);
 	assert_true(session_open(&one, &first, &plain));
 	report(a, &s, 1, &first);
@@ -150,7 +120,7 @@ static void test_quotes(void **state)
 	report(a, NULL, 0, &first);
 	expect_told(w, &packet);
 	session_send(w, "C", &two);
-	settle(a, c);
+	world_settle_twice(a, c);
 	sent_to_c(w, c, &packet, &second);
 	assert_true(session_open(&two, &second, &plain));
 	report(a, &s, 2, &second);
@@ -165,7 +135,7 @@ static void test_quotes(void **state)
 	/* The one before the one before. */
 	session_send(w, "C", NULL);
 	report(a, &s, 4, &first);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_icmp_quote), 1);
 	close(a);
 	close(c);
@@ -176,7 +146,7 @@ static void expect_not_told(struct world *w, int a, int c, const struct world_pa
 	const uint64_t before = world_stat(w, STAT_drop_icmp_quote);
 
 	report(a, NULL, 0, ours);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_icmp_quote), before + 1);
 }
 
@@ -195,7 +165,7 @@ static void test_bad_quotes(void **state)
 	world_neighbours(w, &a, &c);
 	session_send(w, "C", &s);
 	session_policy(w, "C", CTL_WAY_SESSION, true);
-	settle(a, c);
+	world_settle_twice(a, c);
 	sent_to_c(w, c, &packet, &ours);
 	n = session_nonce_of(&ours);
 	f.len = packet.len;
@@ -303,10 +273,10 @@ static void test_two_workers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_reports_leave, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_quotes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bad_quotes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_two_workers, setup_two, teardown),
+		cmocka_unit_test_setup_teardown(test_reports_leave, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_quotes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_quotes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_two_workers, world_setup_two, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,28 +25,6 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return syscall(SYS_sendmsg, fd, message, flags);
 }
 
-static int setup(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 1, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_stop(*state);
-	return 0;
-}
-
-/* Twice: what the worker tells is seen at the end of its turn. */
-static void settle(int a, int c)
-{
-	world_settle(a, c, "C");
-	world_settle(a, c, "C");
-}
-
 static struct world_frame frame_of(uint8_t type, const uint8_t *body, size_t len)
 {
 	return (struct world_frame){
@@ -73,7 +51,7 @@ static void test_flag_is_let_go(void **state)
 	int a, c;
 
 	world_neighbours(w, &a, &c);
-	settle(a, c);
+	world_settle_twice(a, c);
 	world_seal(&(struct world_frame){.from = "A", .to = "C", .pair = "AC", .hop_limit = 64, .body = body, .len = 4},
 		   &through);
 	for (uint64_t i = 0; i < PAIRS; i++) {
@@ -87,7 +65,7 @@ static void test_flag_is_let_go(void **state)
 	world_write(a, bytes, len);
 	for (unsigned i = 0; i < PAIRS; i++)
 		world_next_data(c, &mine);
-	settle(a, c);
+	world_settle_twice(a, c);
 	__atomic_store_n(&watched, NULL, __ATOMIC_RELEASE);
 	assert_int_equal(world_stat(w, STAT_session_opened), PAIRS);
 	assert_int_not_equal(__atomic_load_n(&calls, __ATOMIC_RELAXED), 0);
@@ -137,7 +115,7 @@ static void test_opened(void **state)
 	assert_int_equal(world_stat(w, STAT_waited), 0);
 	/* Said once; and all of the batch is counted when it ends. */
 	world_route(w, "C", 2);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_false(session_told(w, CTL_SESSION_CONFIRMED));
 	assert_int_equal(__atomic_load_n(&s.key->opened.packets, __ATOMIC_RELAXED), 3);
 	close(a);
@@ -191,7 +169,7 @@ static void test_refused(void **state)
 		if (b->flip)
 			frame.bytes[b->flip] ^= 1;
 		write_frame(a, &frame);
-		settle(a, c);
+		world_settle_twice(a, c);
 		if (world_stat(w, b->drop) != before + 1)
 			fail_msg("%s", b->name);
 	}
@@ -230,7 +208,7 @@ static void test_static_after_all(void **state)
 		assert_int_equal(up.session, 0);
 		session_seal_as(&wrong, false, &nonces[i], &f, &frame);
 		write_frame(a, &frame);
-		settle(a, c);
+		world_settle_twice(a, c);
 		assert_int_equal(world_stat(w, drops[i]), before + 1);
 	}
 	assert_int_equal(world_stat(w, STAT_session_opened), 1);
@@ -252,12 +230,12 @@ static void test_expired(void **state)
 	world_neighbours(w, &a, &c);
 	session_seal(&old, 0, 0, &f, &frame);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_session_expired), 1);
 	__atomic_add_fetch(&w->f.lanes->header.generation, 1, __ATOMIC_SEQ_CST);
 	session_seal(&s, 0, 0, &f, &frame);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_session_expired), 2);
 	assert_int_equal(world_stat(w, STAT_session_opened), 0);
 	close(a);
@@ -297,14 +275,14 @@ static void test_stray(void **state)
 	/* Not so soon again. */
 	__atomic_store_n(&key->stray_s, (uint32_t)(mono_now().us / 1000000) + NEVER_S, __ATOMIC_RELAXED);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_false(session_told(w, CTL_SESSION_STRAY));
 	/* The answer would be longer. */
 	__atomic_store_n(&key->stray_s, 0, __ATOMIC_RELAXED);
 	f.len = 3;
 	session_seal_as(&any, true, &n, &f, &frame);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_false(session_told(w, CTL_SESSION_STRAY));
 	assert_int_equal(world_stat(w, STAT_drop_open_failed), 5);
 	close(a);
@@ -340,7 +318,7 @@ static void test_static_refused(void **state)
 	f.type = WIRE_USER_ICMP;
 	world_seal(&f, &frame);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_static_refused), 2);
 	assert_int_equal(world_stat(w, STAT_drop_icmp_malformed), 1);
 	assert_false(session_told(w, CTL_SESSION_REFUSED));
@@ -395,7 +373,7 @@ static void test_handshakes(void **state)
 			assert_int_equal(up.type, cases[i].type);
 			continue;
 		}
-		settle(a, c);
+		world_settle_twice(a, c);
 		assert_int_equal(world_stat(w, cases[i].drop), before + 1);
 	}
 	/* No second begins any more. */
@@ -405,7 +383,7 @@ static void test_handshakes(void **state)
 	f = frame_of(WIRE_USER_HINT, bytes.bytes, 4);
 	world_seal(&f, &frame);
 	write_frame(a, &frame);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_drop_handshake_rate), 1);
 	close(a);
 	close(c);
@@ -414,14 +392,14 @@ static void test_handshakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_flag_is_let_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_opened, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_static_after_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_expired, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stray, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_static_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_handshakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flag_is_let_go, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_opened, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_static_after_all, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_expired, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_stray, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_static_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_handshakes, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

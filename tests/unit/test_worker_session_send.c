@@ -5,27 +5,6 @@
 
 enum { INDEX = 0x1234, NEXT = 0x4321, INIT_BYTES = 136 };
 
-static int setup(void **state)
-{
-	static struct world w;
-
-	world_start(&w, "B", 1, NULL);
-	*state = &w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_stop(*state);
-	return 0;
-}
-
-static void settle(int a, int c)
-{
-	world_settle(a, c, "C");
-	world_settle(a, c, "C");
-}
-
 static void await_stat(struct world *w, enum stat_id stat, uint64_t value)
 {
 	while (world_stat(w, stat) < value)
@@ -101,7 +80,7 @@ static void test_static(void **state)
 	expect_want(w);
 	host_sends(w, 2);
 	(void)expect_number(a, NULL, 2);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_false(session_told(w, CTL_SESSION_WANT));
 	/* A message says it too. */
 	__atomic_store_n(&session_peer(w, "A")->wanted_s, 0, __ATOMIC_RELAXED);
@@ -145,7 +124,7 @@ static void test_session(void **state)
 	}
 	controld_sends(w, WIRE_USER_MESSAGE, 0, "abc", 3);
 	expect_user(a, &s, WIRE_USER_MESSAGE, "abc", 3);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(w->f.lanes->row[s.row].send[0].next, 5 + SEGMENTS + 1);
 	assert_int_equal(world_stat(w, STAT_sealed), 5 + SEGMENTS + 1);
 	assert_int_equal(world_stat(w, STAT_session_sealed), 5 + SEGMENTS + 1);
@@ -175,7 +154,7 @@ static void test_singles(void **state)
 		assert_true(!i || n.counter > last);
 		last = n.counter;
 	}
-	settle(a, c);
+	world_settle_twice(a, c);
 	/* A batch of n loses less than n, or 16. */
 	assert_in_range(w->f.lanes->row[s.row].send[0].next, COUNT, 2 * COUNT);
 	close(a);
@@ -205,7 +184,7 @@ static void test_by_turns(void **state)
 	mail_kick(worker_user_in(w->f.workers[0]));
 	for (uint32_t i = 0; i < 3 * COUNT; i++)
 		expect_user(i % 3 ? a : c, i % 3 ? &to_a : &to_c, WIRE_USER_MESSAGE, &i, sizeof(i));
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(__atomic_load_n(&to_a.key->sealed.packets, __ATOMIC_RELAXED), 2 * COUNT);
 	assert_int_equal(__atomic_load_n(&to_c.key->sealed.packets, __ATOMIC_RELAXED), COUNT);
 	close(a);
@@ -231,7 +210,7 @@ static void test_hold_then_session(void **state)
 	/* Still: nothing leaves, nothing is lost, and it is not counted again. */
 	session_look_again(w, "A");
 	session_policy(w, "A", CTL_WAY_SESSION, true);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_sealed), 0);
 	assert_int_equal(world_stat(w, STAT_waited), 3);
 	session_send(w, "A", &s);
@@ -257,11 +236,11 @@ static void test_hold_then_nothing(void **state)
 	world_neighbours(w, &a, &c);
 	session_policy(w, "A", CTL_WAY_SESSION, true);
 	session_send(w, "A", &old);
-	settle(a, c);
+	world_settle_twice(a, c);
 	host_sends(w, 0);
 	await_stat(w, STAT_waited, 1);
 	session_send(w, "A", &next);
-	settle(a, c);
+	world_settle_twice(a, c);
 	controld_sends(w, WIRE_USER_MESSAGE, 0, "abc", 3);
 	await_stat(w, STAT_waited, 2);
 	world_tun_read(w, NULL, &seen);
@@ -288,7 +267,7 @@ static void test_hold_is_full(void **state)
 
 	world_neighbours(w, &a, &c);
 	session_policy(w, "A", CTL_WAY_HOLD, false);
-	settle(a, c);
+	world_settle_twice(a, c);
 	for (uint32_t i = 0; i < LIMIT_HOLD_PACKETS_PER_NET64 + 2; i++)
 		host_sends(w, i);
 	await_stat(w, STAT_waited, LIMIT_HOLD_PACKETS_PER_NET64 + 2);
@@ -321,7 +300,7 @@ static void test_key_then_hold(void **state)
 	session_look_again(w, "A");
 	await_stat(w, STAT_waited, 4);
 	expect_want(w);
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_sealed), 0);
 	session_policy(w, "A", CTL_WAY_STATIC, false);
 	for (unsigned i = 0; i < 2; i++) {
@@ -400,7 +379,7 @@ static void test_handshakes(void **state)
 			expect_user(a, NULL, types[i], bytes, sizeof(bytes) - i);
 		}
 	}
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_false(session_told(w, CTL_SESSION_WANT));
 	close(a);
 	close(c);
@@ -429,7 +408,7 @@ static void test_control(void **state)
 		controld_sends(w, WIRE_USER_CONTROL, index, "\0\0\0\0", 4);
 		await_stat(w, STAT_drop_session_gone, index - 1);
 	}
-	settle(a, c);
+	world_settle_twice(a, c);
 	assert_int_equal(world_stat(w, STAT_session_sealed), 2);
 	assert_int_equal(world_stat(w, STAT_user_sent), 2);
 	/* Not data: no key was in use for it. */
@@ -442,17 +421,17 @@ static void test_control(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_static, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_session, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_singles, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_by_turns, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hold_then_session, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hold_then_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hold_is_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_key_then_hold, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rekey, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_handshakes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_static, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_session, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_singles, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_by_turns, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hold_then_session, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hold_then_nothing, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hold_is_full, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_key_then_hold, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_rekey, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_handshakes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_control, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

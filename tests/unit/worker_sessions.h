@@ -191,4 +191,36 @@ static inline bool session_told(const struct world *w, enum ctl_type wanted)
 	return false;
 }
 
+/* For cmocka: our node is B, with one worker or two. */
+static inline int world_setup(void **state)
+{
+	static struct world w;
+
+	world_start(&w, "B", 1, NULL);
+	*state = &w;
+	return 0;
+}
+
+static inline int world_setup_two(void **state)
+{
+	static struct world w;
+
+	world_start(&w, "B", 2, NULL);
+	*state = &w;
+	return 0;
+}
+
+static inline int world_teardown(void **state)
+{
+	world_stop(*state);
+	return 0;
+}
+
+/* Twice: what the worker counts at the end of its turn is seen. */
+static inline void world_settle_twice(int a, int c)
+{
+	world_settle(a, c, "C");
+	world_settle(a, c, "C");
+}
+
 #endif
