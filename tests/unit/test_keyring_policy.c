@@ -262,8 +262,11 @@ static void test_require(void **state)
 	assert_filled(a, &b->self, CTL_WAY_HOLD, 1);
 	b->deaf = true; /* as an old node is */
 	want(a, &b->self);
+	assert_int_equal(keyring_totals(a->k, w->t).idle, 0);
 	pass_ms(w, 100 * SECOND_MS);
 	assert_int_equal(keyring_totals(a->k, w->t).held, 1);
+	/* Nothing waits any more. */
+	assert_int_equal(keyring_totals(a->k, w->t).idle, 1);
 	assert_filled(a, &b->self, CTL_WAY_HOLD, 1);
 	b->deaf = false;
 	pass_ms(w, 600 * SECOND_MS);
